@@ -1,0 +1,19 @@
+"""Backpropagating refinement: make a network's answer agree with every click. Knows no network."""
+
+from ivs_jax.refine.brs import refine_input
+from ivs_jax.refine.config import MODES, NO_REFINEMENT, RefineConfig, config_for
+from ivs_jax.refine.fbrs import refine_features, rescale
+from ivs_jax.refine.lbfgs import STATUS_NAMES, Solution, minimise
+
+__all__ = [
+    "MODES",
+    "NO_REFINEMENT",
+    "STATUS_NAMES",
+    "RefineConfig",
+    "Solution",
+    "config_for",
+    "minimise",
+    "refine_features",
+    "refine_input",
+    "rescale",
+]
