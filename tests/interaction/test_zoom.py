@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+
+from ivs_jax.interaction.zoom import whole_window, zoom_window
+from ivs_jax.types import make_clicks
+
+SIZE = (300, 400)
+
+
+def _mask(rows, columns, size=SIZE):
+    mask = np.zeros(size, np.float32)
+    mask[slice(*rows), slice(*columns)] = 0.9
+    return mask
+
+
+def test_the_whole_window_is_a_centred_square():
+    assert whole_window((300, 400)).tolist() == [0, -50, 400, 350]
+    assert whole_window((400, 300)).tolist() == [-50, 0, 350, 400]
+
+
+@pytest.mark.parametrize("previous", [None, np.zeros(SIZE, np.float32), np.full(SIZE, 0.4)])
+def test_without_a_previous_mask_the_window_is_the_whole_image(previous):
+    found = zoom_window(SIZE, make_clicks([(5.0, 5.0)], [1]), previous)
+    np.testing.assert_array_equal(found, whole_window(SIZE))
+
+
+def test_the_window_is_the_enlarged_box_of_mask_and_positive_clicks():
+    clicks = make_clicks([(180.0, 150.0), (10.0, 10.0)], [1, 0])  # the negative does not count
+    found = zoom_window(SIZE, clicks, _mask((100, 200), (150, 250)))
+    np.testing.assert_allclose(found, [130, 80, 270, 220])
+    wider = zoom_window(
+        SIZE, make_clicks([(299.5, 150.0)], [1]), _mask((100, 200), (150, 250)), expansion=1.0
+    )
+    np.testing.assert_allclose(wider, [150, 75, 300, 225])
+
+
+def test_small_objects_get_the_smallest_window():
+    found = zoom_window(SIZE, make_clicks([], []), _mask((100, 104), (200, 206)), smallest=80)
+    np.testing.assert_allclose(found, [163, 62, 243, 142])
+
+
+def test_a_window_at_the_border_moves_inside():
+    found = zoom_window(SIZE, make_clicks([], []), _mask((0, 100), (300, 400)))
+    np.testing.assert_allclose(found, [260, 0, 400, 140])
+
+
+def test_windows_are_squares_within_the_whole_that_hold_mask_and_positives():
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        size = int(rng.integers(20, 500)), int(rng.integers(20, 500))
+        top, left = (int(rng.integers(0, s)) for s in size)
+        bottom, right = (
+            int(rng.integers(a + 1, s + 1)) for a, s in zip((top, left), size, strict=True)
+        )
+        points = rng.uniform(0, 1, (4, 2)) * (np.array(size[::-1]) - 1)
+        labels = rng.integers(0, 2, 4)
+        x0, y0, x1, y1 = zoom_window(
+            size, make_clicks(points, labels), _mask((top, bottom), (left, right), size)
+        )
+        whole = whole_window(size)
+        np.testing.assert_allclose(x1 - x0, y1 - y0, rtol=1e-5)
+        eps = 1e-3
+        assert (np.array([x0, y0]) >= whole[:2] - eps).all()
+        assert (np.array([x1, y1]) <= whole[2:] + eps).all()
+        assert x0 <= left + eps and y0 <= top + eps
+        assert x1 >= right - eps and y1 >= bottom - eps
+        for x, y in points[labels == 1] + 0.5:
+            assert x0 - eps <= x <= x1 + eps and y0 - eps <= y <= y1 + eps
