@@ -1,0 +1,78 @@
+"""Space-time memory of fixed capacity.
+
+Slot 0 holds the frame before the current one. The next slots hold what the user annotated, for
+good. The rest is a ring of every n-th segmented frame: when it is full the oldest goes, so the
+memory of a long video is bounded and keeps the recent past and everything the user said.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+PREVIOUS = 0
+
+
+class Memory(NamedTuple):
+    """State of the memory for K objects; a pytree of static shape.
+
+    Attributes:
+      keys: `[K, M, h, w, k]` float32.
+      values: `[K, M, h, w, v]` float32.
+      valid: `[K, M]` bool, does this frame count for this object?
+      ring: int32 scalar, first slot of the ring.
+      written: int32 scalar, frames written to the ring so far.
+    """
+
+    keys: Array
+    values: Array
+    valid: Array
+    ring: Array
+    written: Array
+
+
+def empty_memory(
+    objects: int, capacity: int, size: tuple[int, int], widths: tuple[int, int]
+) -> Memory:
+    """Memory without frames; `size` = (h, w) of keys, `widths` = their and the values' channels."""
+    shape = (objects, capacity, *size)
+    return Memory(
+        jnp.zeros((*shape, widths[0])),
+        jnp.zeros((*shape, widths[1])),
+        jnp.zeros(shape[:2], bool),
+        jnp.int32(1),
+        jnp.int32(0),
+    )
+
+
+def annotated_slots(capacity: int) -> int:
+    """How many annotated frames fit: all slots but the previous frame's and two of the ring."""
+    return max(capacity - 3, 1)
+
+
+def keep_annotated(memory: Memory, key: Array, value: Array, known: Array) -> Memory:
+    """Adds an annotated frame for good; `known` `[K]` says which objects were annotated on it."""
+    memory = _write(memory, memory.ring, key, value, known)
+    return memory._replace(ring=memory.ring + 1)
+
+
+def remember(memory: Memory, key: Array, value: Array, known: Array, keep: Array) -> Memory:
+    """Adds the frame just segmented: to the ring if `keep` (bool), else as the previous frame.
+
+    A frame in the ring is not held a second time as the previous one (STM's official code).
+    """
+    span = memory.keys.shape[1] - memory.ring
+    slot = jnp.where(keep, memory.ring + memory.written % span, PREVIOUS)
+    memory = memory._replace(valid=memory.valid.at[:, PREVIOUS].set(False))
+    memory = _write(memory, slot, key, value, known)
+    return memory._replace(written=memory.written + keep)
+
+
+def _write(memory: Memory, slot: Array, key: Array, value: Array, known: Array) -> Memory:
+    place = jax.lax.dynamic_update_index_in_dim
+    return memory._replace(
+        keys=place(memory.keys, key[:, None], slot, 1),
+        values=place(memory.values, value[:, None], slot, 1),
+        valid=place(memory.valid, known[:, None], slot, 1),
+    )

@@ -1,0 +1,63 @@
+"""The bounded memory against a plain list."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from ivs_jax.session.memory import (
+    PREVIOUS,
+    annotated_slots,
+    empty_memory,
+    keep_annotated,
+    remember,
+)
+
+CAPACITY, EVERY = 6, 5
+
+
+def frame(number, objects=2):
+    """Key and value that tell which frame they are of."""
+    key = jnp.full((objects, 1, 2, 3), float(number))
+    return key, jnp.full((objects, 1, 2, 4), float(number))
+
+
+def held(memory, k=0):
+    """The frames that count for object `k`."""
+    numbers = np.asarray(memory.keys[k, :, 0, 0, 0])
+    return sorted(int(n) for n, valid in zip(numbers, memory.valid[k], strict=True) if valid)
+
+
+def plain(annotated, steps):
+    """First + every 5th + previous, at most what fits, oldest of the ring first out."""
+    room = CAPACITY - 1 - len(annotated)
+    ring = [t for t in range(1, steps + 1) if t % EVERY == 0][-room:]
+    previous = [steps] if steps and steps % EVERY else []
+    return sorted(annotated + ring + previous)
+
+
+def test_holds_first_every_fifth_and_previous_frame_and_forgets_the_oldest():
+    yes = jnp.ones(2, bool)
+    memory = keep_annotated(empty_memory(2, CAPACITY, (1, 2), (3, 4)), *frame(0), yes)
+    assert held(memory) == [0]
+    for t in range(1, 48):
+        memory = remember(memory, *frame(t), yes, jnp.bool_(t % EVERY == 0))
+        assert held(memory) == plain([0], t), t
+
+
+def test_annotated_frames_stay_for_good():
+    yes, marked = jnp.ones(2, bool), [1000, 1001, 1002]
+    memory = empty_memory(2, CAPACITY, (1, 2), (3, 4))
+    assert annotated_slots(CAPACITY) == len(marked)
+    for number in marked:
+        memory = keep_annotated(memory, *frame(number), yes)
+    for t in range(1, 40):
+        memory = remember(memory, *frame(t), yes, jnp.bool_(t % EVERY == 0))
+        assert held(memory) == plain(marked, t), t
+
+
+def test_a_frame_counts_only_for_the_objects_known_there():
+    memory = empty_memory(2, CAPACITY, (1, 2), (3, 4))
+    memory = keep_annotated(memory, *frame(7), jnp.array([True, False]))
+    assert held(memory, 0) == [7] and held(memory, 1) == []
+    memory = remember(memory, *frame(8), jnp.array([False, True]), jnp.bool_(False))
+    assert held(memory, 0) == [7] and held(memory, 1) == [8]
+    np.testing.assert_array_equal(memory.keys[1, PREVIOUS], frame(8)[0][1])
