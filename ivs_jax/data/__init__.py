@@ -1,0 +1,1 @@
+"""Images and videos to learn from, to test on and to show."""

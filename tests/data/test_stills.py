@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from ivs_jax.data.stills import Still, instance_ids, load_stills, read_still, usable
+
+
+def _image(path, *, size=(6, 8), value=100):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.full((*size, 3), value, np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def _mask(path, *, size=(6, 8)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    labels = np.zeros(size, np.uint8)
+    labels[1:3, 2:5], labels[0] = 7, 255
+    image = Image.fromarray(labels)
+    image.putpalette([v for i in range(256) for v in (255 - i, i, i)])
+    image.save(path)
+    return path
+
+
+def _tree(folder):
+    for number, name in enumerate(("b.jpg", "a.png", "c.jpeg")):
+        _image(folder / "images" / name, value=50 * number)
+        _mask(folder / "masks" / f"{name.split('.')[0]}.png")
+    (folder / "images" / "notes.txt").write_text("not an image")
+    return folder
+
+
+def test_pairs_come_sorted_with_palette_indices_as_labels(tmp_path):
+    stills = load_stills(_tree(tmp_path / "tiny"))
+    assert [round(s.image.mean(), -1) for s in stills] == [50, 0, 100]  # a, b, c
+    for still in stills:
+        assert still.source == "tiny"
+        assert still.image.shape == (6, 8, 3) and still.image.dtype == np.uint8
+        assert still.labels.dtype == np.uint8
+        assert np.unique(still.labels).tolist() == [0, 7, 255]
+    assert load_stills(tmp_path / "tiny", source="other")[0].source == "other"
+
+
+def test_a_missing_mask_is_named(tmp_path):
+    folder = _tree(tmp_path)
+    (folder / "masks" / "b.png").unlink()
+    with pytest.raises(ValueError, match=r"masks: no mask for b\.jpg \(1 in all\)"):
+        load_stills(folder)
+
+
+@pytest.mark.parametrize("make", [True, False])
+def test_a_folder_without_images_is_named(tmp_path, make):
+    if make:
+        (tmp_path / "images").mkdir()
+    with pytest.raises(ValueError, match=r"images: no JPEG or PNG image"):
+        load_stills(tmp_path)
+
+
+def test_different_sizes_are_named_with_both_sizes(tmp_path):
+    image, mask = _image(tmp_path / "i.png"), _mask(tmp_path / "m.png", size=(8, 6))
+    with pytest.raises(ValueError, match=r"m\.png: mask is \(8, 6\).*i\.png is \(6, 8\)"):
+        read_still(image, mask, source="s")
+
+
+@pytest.mark.parametrize("broken", ["i.jpg", "m.png"])
+@pytest.mark.parametrize("content", [b"", b"no image at all", None])
+def test_a_corrupt_or_truncated_file_is_named(tmp_path, broken, content):
+    image, mask = _image(tmp_path / "i.jpg", size=(64, 64)), _mask(tmp_path / "m.png")
+    path = tmp_path / broken
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) * 2 // 3] if content is None else content)
+    with pytest.raises(ValueError, match=f"{broken}: cannot be read"):
+        read_still(image, mask, source="s")
+
+
+def test_an_absent_file_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"m\.png: cannot be read"):
+        read_still(_image(tmp_path / "i.png"), tmp_path / "m.png", source="s")
+
+
+@pytest.mark.parametrize("mode", ["RGB", "1", "I;16"])
+def test_a_mask_that_holds_no_ids_is_refused(tmp_path, mode):
+    Image.new(mode, (8, 6)).save(tmp_path / "m.png")
+    with pytest.raises(ValueError, match=r"m\.png: mask has the mode .*expected P"):
+        read_still(_image(tmp_path / "i.png"), tmp_path / "m.png", source="s")
+
+
+def test_instances_count_from_the_smallest_area_without_void():
+    labels = np.zeros((10, 10), np.uint8)
+    labels[0], labels[1, :9], labels[2:], labels[9] = 3, 5, 255, 200
+    assert instance_ids(labels, min_area=10) == [3, 200]
+    assert instance_ids(labels, min_area=9) == [3, 5, 200]
+    still = Still(np.zeros((10, 10, 3), np.uint8), labels, "s")
+    assert usable([still], min_area=10) == [still] and usable([still], min_area=11) == []
