@@ -25,10 +25,8 @@ def main() -> None:
     save_weights(path, args.model, {"params": state["params"], "batch_stats": state["stats"]})
     if (args.run / "curve.png").exists():
         shutil.copy(args.run / "curve.png", args.folder / f"{args.model}.curve.png")
-    megabytes = path.stat().st_size / 1e6
-    print(
-        f"{path}: {megabytes:.1f} MB after {content['done']} steps, {content['elapsed'] / 60:.0f} min"
-    )
+    size, minutes = path.stat().st_size / 1e6, content["elapsed"] / 60
+    print(f"{path}: {size:.1f} MB after {content['done']} steps, {minutes:.0f} min")
 
 
 if __name__ == "__main__":

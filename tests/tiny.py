@@ -33,16 +33,16 @@ def randomised(variables: Any, key: jax.Array) -> Any:
     """Adds noise everywhere, so that layers that start at zero do something too."""
     leaves, tree = jax.tree.flatten(variables)
     keys = jax.random.split(key, len(leaves))
-    noisy = [
-        x + 0.05 * abs(jax.random.normal(k, x.shape)) for x, k in zip(leaves, keys, strict=True)
-    ]
+    noisy = [x + 0.03 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)]
     return jax.tree.unflatten(tree, noisy)
 
 
 def click_network(key: jax.Array) -> tuple[Any, Any]:
     """A tiny click network and its variables."""
     model = Model("click", CLICK)
-    return model.build(), randomised(initial_variables(model, key), key)
+    variables = randomised(initial_variables(model, key), key)
+    variables["params"]["encoder"]["stem_extra"]["kernel"] *= 20  # clicks must count
+    return model.build(), variables
 
 
 def stm_network(key: jax.Array) -> tuple[Any, Any]:

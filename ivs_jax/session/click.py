@@ -43,6 +43,8 @@ class Answer(NamedTuple):
 class ClickInteractor:
     """A click network with refinement; satisfies `session.engine.Interactor`.
 
+    Refinement runs from the first click on (f-BRS starts at the second): a click must hold at once.
+
     Args:
       net, variables: the network.
       refine: name of the mode, see `refine.config.MODES`.

@@ -5,12 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ivs_jax.models import stm
 from ivs_jax.models.stm import labels_logits
 from ivs_jax.session.propagate import CHUNK, STMPropagator, shrink, working_size
 from ivs_jax.types import Annotation
-from tests.tiny import STM, stm_network, tiny  # noqa: F401
-
-pytestmark = pytest.mark.usefixtures("tiny")
+from tests.tiny import BACKBONE, STM, stm_network
 
 SIZE, COUNT = (32, 48), 12
 
@@ -42,24 +41,19 @@ def annotation(*objects):
 
 @pytest.fixture(scope="module")
 def network():
-    from ivs_jax.models import stm
-    from tests.tiny import BACKBONE
-
-    stm.BACKBONES["tiny"] = BACKBONE
-    try:
-        yield stm_network(jax.random.key(0))
-    finally:
-        del stm.BACKBONES["tiny"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(stm.BACKBONES, "tiny", BACKBONE)
+        net, variables = stm_network(jax.random.key(0))
+        yield net, variables, STMPropagator(net, variables)
 
 
 def run(network, annotations, objects, frames, start=0):
-    propagator = STMPropagator(*network)
-    return dict(propagator.propagate(Video(), annotations, objects, frames, start=start))
+    return dict(network[2].propagate(Video(), annotations, objects, frames, start=start))
 
 
 def plain(network, annotations, objects, frames, start=0):
     """STM's published loop: first + every 5th + previous, nothing padded."""
-    net, variables = network
+    net, variables, _ = network
     video, out = Video(), {}
 
     def apply(method):
@@ -124,7 +118,7 @@ def test_an_annotated_frame_on_the_way_is_memorised_as_given(network):
 
 
 def test_nothing_compiles_for_another_video_of_the_same_size(network, compilations):
-    propagator = STMPropagator(*network)
+    propagator = network[2]
     list(propagator.propagate(Video(), {0: annotation(1)}, (1,), range(1, 4), start=0))
     with compilations() as compiled:
         again = propagator.propagate(Video(1), {2: annotation(5)}, (5,), range(3, 12), start=2)
