@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -35,7 +36,7 @@ def make_clip(tmp_path: Path) -> MakeClip:
     ) -> Path:
         path = tmp_path / name
         with av.open(str(path), "w", options=container or {}) as file:
-            stream = file.add_stream(codec, rate=25, options=options)
+            stream: Any = file.add_stream(codec, rate=25, options=options)
             stream.height, stream.width, stream.pix_fmt = *size, "yuv420p"
             for i in range(frames):
                 frame = av.VideoFrame.from_ndarray(picture(i, size), format="rgb24")
