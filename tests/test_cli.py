@@ -114,7 +114,7 @@ def test_segment_writes_everything(engines, frames, tmp_path, capsys):
     code = run(
         "segment", frames, *CLICK, "--click", "0:2:6,11", "--click", "0:2:30,20:-",
         "--out", out, "--export", "palette,objects,coco,rgba", "--overlay", out / "film.mp4",
-        "--refine", "NoBRS",
+        "--sheet", out / "sheet.png", "--refine", "NoBRS",
     )  # fmt: skip
     assert code == 0
     for i in range(8):
@@ -127,10 +127,11 @@ def test_segment_writes_everything(engines, frames, tmp_path, capsys):
     assert len(json.loads((out / "coco.json").read_text())["frames"]) == 8
     with av.open(str(out / "film.mp4")) as film:
         assert sum(1 for _ in film.decode(video=0)) == 8
+    with Image.open(out / "sheet.png") as sheet:
+        assert sheet.width > 3 * 320  # four frames a row
     assert len(json.loads((out / "session.json").read_text())["events"]) == 4
-    assert engines.asked == [
-        {"model": "click-small", "propagation": "stm-small", "refine": "NoBRS", "weights": None}
-    ]
+    names = {"model": "click-small", "propagation": "stm-small", "refine": "NoBRS"}
+    assert engines.asked == [names | {"budget": 60, "weights": None}]
     table = capsys.readouterr().out
     for row in (
         "objects.*1, 2",
