@@ -29,7 +29,7 @@ class Noc:
     """Data set."""
     model: str = "click-small"
     """Network that answers clicks."""
-    refine: str = "f-BRS-B"
+    refine: str = "BRS"
     """Refinement: NoBRS, BRS, RGB-BRS, DistMap-BRS, f-BRS-A, f-BRS-B, f-BRS-C."""
     budget: int | None = None
     """Network evaluations that refinement may spend on a click; default: the published limit."""
@@ -91,7 +91,7 @@ class Vos:
     """Network that answers clicks."""
     propagation: str = "stm-small"
     """Network that carries masks to other frames."""
-    refine: str = "f-BRS-B"
+    refine: str = "BRS"
     """Refinement of clicks."""
     weights: Path | None = None
     """Folder of weights, instead of those that ship."""

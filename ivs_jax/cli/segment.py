@@ -40,7 +40,7 @@ class Segment:
     """Network that answers clicks."""
     propagation: str = "stm-small"
     """Network that carries masks to other frames."""
-    refine: str = "f-BRS-B"
+    refine: str = "BRS"
     """Refinement by clicks: NoBRS, BRS, RGB-BRS, DistMap-BRS, f-BRS-A, f-BRS-B, f-BRS-C."""
     budget: int = 60
     """Network evaluations that refinement may spend on a click."""

@@ -71,7 +71,7 @@ class ClickConfig:
     maps: str = "disks"
     radius: float = 5.0
     threshold: float = 0.5
-    input_size: int = 320
+    input_size: int = 256
 
 
 class ImageFeatures(NamedTuple):

@@ -12,7 +12,7 @@ from ivs_jax.session.engine import Engine, Frames
 from ivs_jax.session.propagate import STMPropagator
 from ivs_jax.weights.store import load_weights, weights_path
 
-CLICK_MODEL, PROPAGATION_MODEL, REFINE = "click-small", "stm-small", "f-BRS-B"
+CLICK_MODEL, PROPAGATION_MODEL, REFINE = "click-small", "stm-small", "BRS"
 BUDGET = 60  # evaluations a click may cost in a session; published BRS has no such bound
 
 
