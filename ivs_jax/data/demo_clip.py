@@ -23,8 +23,8 @@ from scipy.ndimage import gaussian_filter, map_coordinates, maximum_filter, medi
 SIZE = (320, 480)  # height and width of a frame
 FPS = 12
 
-# In pixels of the left photograph: first the tank, then the front wheel.
-_CLICKS = (((395.0, 222.0), 1), ((572.0, 360.0), 1))
+# In pixels of the left photograph: first the engine, then the two wheels that are still missing.
+_CLICKS = (((379.0, 287.0), 1), ((572.0, 360.0), 1), ((175.0, 331.0), 1))
 
 _EDGE = (3, 9)  # rows and columns around a depth edge in which colours of both sides may mix
 _MAX_SHIFT = 1.0  # pixels by which a colour may be misplaced before it is not used
@@ -38,7 +38,7 @@ class DemoClip:
       path: the mp4 file.
       frames: number of frames.
       size: (height, width) of a frame in pixels.
-      points: `(x, y)` in pixels of frame 0: the first click, then the correction.
+      points: `(x, y)` in pixels of frame 0: the first click, then corrections.
       labels: 1 object, 0 background, one per point.
       subject: what the clicks mark, in words.
     """

@@ -49,6 +49,25 @@ def zoom_window(
     return _square(centre[0], centre[1], side)
 
 
+def touches_border(mask: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> bool:
+    """Does `mask` `[S, S]` bool of the window `box` reach a border that lies inside the image?
+
+    Then the object probably goes on outside the window.
+    """
+    height, width = size
+    inside = (box[0] > 0, box[1] > 0, box[2] < width, box[3] < height)
+    edges = (mask[:, 0], mask[0], mask[:, -1], mask[-1])
+    return any(bool(edge.any()) for edge, real in zip(edges, inside, strict=True) if real)
+
+
+def widened(box: np.ndarray, size: tuple[int, int], *, factor: float = 1.5) -> np.ndarray:
+    """The window enlarged by `factor`, at most to the whole image's."""
+    side = min(factor * float(box[2] - box[0]), float(max(size)))
+    cx = _inside(float(box[0] + box[2]) / 2, side, size[1])
+    cy = _inside(float(box[1] + box[3]) / 2, side, size[0])
+    return _square(cx, cy, side)
+
+
 def _inside(centre: float, side: float, limit: int) -> float:
     """Moves the window's centre along one axis so that it shows as little outside as possible."""
     if side >= limit:

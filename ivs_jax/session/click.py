@@ -17,7 +17,7 @@ from jax import Array
 
 from ivs_jax.cache import CompileClock
 from ivs_jax.interaction.maps import encode_clicks
-from ivs_jax.interaction.zoom import zoom_window
+from ivs_jax.interaction.zoom import touches_border, widened, zoom_window
 from ivs_jax.models.brs import ClickNet, ImageFeatures
 from ivs_jax.ops.padding import padded_sides
 from ivs_jax.ops.resize import crop_resize, paste
@@ -28,6 +28,7 @@ from ivs_jax.refine.lbfgs import Solution
 from ivs_jax.types import OBJECT, PADDING, Clicks, Interaction
 
 FRAME_MULTIPLE = 128
+WIDENINGS = 2
 IMAGENET_STD = (0.229, 0.224, 0.225)
 TAPS = ("f-BRS-B",)
 
@@ -80,31 +81,46 @@ class ClickInteractor:
     def predict(
         self, image: np.ndarray, clicks: Clicks, previous: np.ndarray | None
     ) -> Interaction:
-        """See `session.engine.Interactor`."""
+        """See `session.engine.Interactor`.
+
+        A mask that reaches the border of its window inside the image was cut off: the window is
+        widened and the network asked again, at most `WIDENINGS` times.
+        """
         size = (image.shape[0], image.shape[1])
         box = zoom_window(size, clicks, previous, threshold=self.threshold)
+        seconds = {"compile": 0.0, "encode": 0.0, "refine": 0.0}
+        evaluations = 0
+        for attempt in range(WIDENINGS + 1):
+            found, probability, spent = self._predict_in(image, clicks, previous, box)
+            seconds = {phase: seconds[phase] + spent[phase] for phase in seconds}
+            evaluations += int(found.evaluations)
+            mask = np.asarray(found.logits) > 0
+            if attempt == WIDENINGS or not touches_border(mask, box, size):
+                break
+            box = widened(box, size)
+        satisfied = agreement(probability, clicks, threshold=self.threshold)
+        return Interaction(probability, evaluations, float(found.energy), satisfied, seconds)
+
+    def _predict_in(
+        self, image: np.ndarray, clicks: Clicks, previous: np.ndarray | None, box: np.ndarray
+    ) -> tuple[Answer, np.ndarray, dict[str, float]]:
+        """One prediction in the window `box`: answer, probability `[H, W]`, seconds by phase."""
+        size = (image.shape[0], image.shape[1])
         sides = padded_sides(*size, FRAME_MULTIPLE)
         with CompileClock() as clock:
             began = time.perf_counter()
             window, before = self._cut(_padded(image, sides), _padded_mask(previous, sides), box)
             window.block_until_ready()
-            cut = time.perf_counter()
-            compiled_cut = clock.seconds
+            cut, compiled_cut = time.perf_counter(), clock.seconds
             found = self._solve(self._variables, window, before, self._to_window(clicks, box))
             found.logits.block_until_ready()
-            solved = time.perf_counter()
-            compiled_solve = clock.seconds - compiled_cut
+            solved, compiled_solve = time.perf_counter(), clock.seconds - compiled_cut
             probability = np.asarray(self._paste(found.logits, box, sides))[: size[0], : size[1]]
-            pasted = time.perf_counter()
-        seconds = {
-            "compile": clock.seconds,
-            "encode": max(0.0, pasted - began - (solved - cut) - clock.seconds + compiled_solve),
-            "refine": max(0.0, solved - cut - compiled_solve),
-        }
-        satisfied = agreement(probability, clicks, threshold=self.threshold)
-        return Interaction(
-            probability, int(found.evaluations), float(found.energy), satisfied, seconds
-        )
+            ended = time.perf_counter()
+        rest = (ended - began) - (solved - cut) - (clock.seconds - compiled_solve)
+        refine = solved - cut - compiled_solve
+        seconds = {"compile": clock.seconds, "encode": max(0.0, rest), "refine": max(0.0, refine)}
+        return found, probability, seconds
 
     def _to_window(self, clicks: Clicks, box: np.ndarray) -> Clicks:
         """Clicks in pixels of the window; those outside it are dropped (they are background)."""

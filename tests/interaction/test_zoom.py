@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ivs_jax.interaction.zoom import whole_window, zoom_window
+from ivs_jax.interaction.zoom import touches_border, whole_window, widened, zoom_window
 from ivs_jax.types import make_clicks
 
 SIZE = (300, 400)
@@ -66,3 +66,26 @@ def test_windows_are_squares_within_the_whole_that_hold_mask_and_positives():
         assert x1 >= right - eps and y1 >= bottom - eps
         for x, y in points[labels == 1] + 0.5:
             assert x0 - eps <= x <= x1 + eps and y0 - eps <= y <= y1 + eps
+
+
+def test_a_mask_touches_only_borders_inside_the_image():
+    mask = np.zeros((8, 8), bool)
+    mask[3, 0] = True  # the left border of the window
+    inside, at_edge = np.array([10.0, 0, 40, 30]), np.array([0.0, 0, 30, 30])
+    assert touches_border(mask, inside, (50, 60))
+    assert not touches_border(mask, at_edge, (50, 60))
+    assert not touches_border(np.zeros((8, 8), bool), inside, (50, 60))
+    mask[:] = False
+    mask[-1, 4] = True
+    assert touches_border(mask, inside, (50, 60)) and not touches_border(mask, inside, (30, 60))
+
+
+def test_widening_ends_at_the_whole_image():
+    size, box = (50, 60), np.array([5.0, 5, 25, 25])
+    sides = []
+    for _ in range(4):
+        box = widened(box, size)
+        sides.append(float(box[2] - box[0]))
+        assert box[2] - box[0] == box[3] - box[1]
+    assert sides == [30, 45, 60, 60]
+    np.testing.assert_array_equal(box, whole_window(size))

@@ -1,0 +1,36 @@
+"""Benchmarks run and compare like with like; their times decide nothing here."""
+
+import jax
+import numpy as np
+
+from ivs_jax.bench.conv import _forms, _plain, _plain_depthwise, run_conv
+from ivs_jax.bench.memory import SIZE, write_drifting_disk
+from ivs_jax.io import open_video
+from ivs_jax.ops.conv import conv2d, depthwise_conv2d
+
+
+def test_both_sides_of_every_row_compute_the_same(key):
+    x = jax.random.normal(key, (1, 8, 8, 4))
+    cases = (
+        (_plain, conv2d, jax.random.normal(key, (3, 3, 4, 4)) / 6),
+        (_plain_depthwise, depthwise_conv2d, jax.random.normal(key, (3, 3, 4)) / 3),
+    )
+    for plain, ours, kernel in cases:
+        for name, (reference, _) in _forms(plain).items():
+            function, _ = _forms(ours)[name]
+            got, want = jax.jit(function)(x, kernel), jax.jit(reference)(x, kernel)
+            np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4, err_msg=name)
+
+
+def test_rows_hold_times_and_ratios():
+    rows = run_conv(side=8, channels=4)
+    assert len(rows) == 8
+    for row in rows:
+        assert row.ratio == row.plain_ms / row.ours_ms > 0
+
+
+def test_the_memory_benchmark_makes_a_video_of_the_length_asked_for(tmp_path):
+    write_drifting_disk(tmp_path / "disk.mp4", 7)
+    with open_video(tmp_path / "disk.mp4") as video:
+        assert (len(video), video.size) == (7, SIZE)
+        assert not np.array_equal(video[0], video[6])
