@@ -50,7 +50,7 @@ def run_memory(lengths: tuple[int, int] = (200, 2000)) -> list[Peak]:
     """Measures `ivs segment` with one click on videos of the given lengths."""
     peaks = []
     with tempfile.TemporaryDirectory() as folder:
-        for frames in lengths:
+        for frames in (lengths[0], *lengths):  # the first run only fills the compilation cache
             video, out = Path(folder) / f"{frames}.mp4", Path(folder) / f"{frames}"
             write_drifting_disk(video, frames)
             arguments = ["segment", str(video), "--click", "0:1:96,89", "--out", str(out)]
@@ -59,4 +59,4 @@ def run_memory(lengths: tuple[int, int] = (200, 2000)) -> list[Peak]:
             if done.returncode:
                 raise ValueError(f"ivs segment on {frames} frames failed: {done.stderr[-500:]}")
             peaks.append(Peak(frames, int(done.stdout.split("peak")[-1]) / 1024))
-    return peaks
+    return peaks[1:]

@@ -47,7 +47,7 @@ class STMConfig:
     decoder: tuple[int, int, int] = (128, 96, 64)
     capacity: int = 8
     every: int = 5
-    working_side: int = 480
+    working_side: int = 352
 
 
 class Query(NamedTuple):
