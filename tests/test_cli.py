@@ -187,8 +187,8 @@ def test_resume_goes_on_where_it_stopped(engines, frames, tmp_path):
 def test_resume_with_another_engine_is_refused(engines, frames, tmp_path, capsys):
     assert run("segment", frames, *CLICK, "--out", tmp_path) == 0
     saved = tmp_path / "session.json"
-    assert run("segment", frames, "--resume", saved, "--refine", "BRS", "--out", tmp_path) == 2
-    assert "engine 'f-BRS-B', here it is 'BRS'" in error_of(capsys)
+    assert run("segment", frames, "--resume", saved, "--refine", "NoBRS", "--out", tmp_path) == 2
+    assert "engine 'BRS', here it is 'NoBRS'" in error_of(capsys)
 
 
 def test_ctrl_c_keeps_what_was_done(engines, frames, tmp_path):
