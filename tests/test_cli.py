@@ -50,6 +50,7 @@ def engines(monkeypatch):
         return Engine(video, PlainInteractor(), Propagator(build.trouble), str(options["refine"]))
 
     build.load_engine, build.asked = load_engine, asked
+    build.load_interactor = lambda model, **options: PlainInteractor()
     monkeypatch.setitem(sys.modules, "ivs_jax.session.build", build)
     monkeypatch.setenv("COLUMNS", "120")
     return build

@@ -43,25 +43,17 @@ class Noc:
     """Folder for the report."""
 
     def run(self) -> int:
-        import numpy as np
-
-        from ivs_jax.api.prompts import default_loader
         from ivs_jax.cache import enable_compilation_cache
         from ivs_jax.cli.show import progress_bar
         from ivs_jax.evaluation.noc import open_click_dataset, run_noc
         from ivs_jax.evaluation.noc_report import as_markdown
-        from ivs_jax.session import Still
+        from ivs_jax.session.build import load_interactor
 
         enable_compilation_cache()
         dataset = open_click_dataset(self.folder)
-        blank = Still(np.zeros((32, 32, 3), np.uint8))
-        interactor = default_loader()(
-            blank,
-            model=self.model,
-            refine=self.refine,
-            budget=self.budget,
-            weights=self.weights,
-        ).interactor
+        interactor = load_interactor(
+            self.model, refine=self.refine, budget=self.budget, weights=self.weights
+        )
         with progress_bar("objects") as advance:
             report = run_noc(
                 dataset,
