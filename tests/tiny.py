@@ -4,11 +4,17 @@ from functools import partial
 from typing import Any
 
 import jax
+import numpy as np
 import pytest
 
-from ivs_jax.models import Model, brs, initial_variables, stm
-from ivs_jax.models.brs import ClickConfig, Stage
+from ivs_jax.models import Model, brs, initial_variables, resnet, stm
+from ivs_jax.models.brs import ClickConfig, ClickNet, Stage
+from ivs_jax.models.deeplab import DeepLabConfig
+from ivs_jax.models.densenet import DenseNet
+from ivs_jax.models.fbrs import FBRS, FBRSConfig
+from ivs_jax.models.hrnet import HRNetConfig
 from ivs_jax.models.mobilenet import MobileNetV1
+from ivs_jax.models.ritm import RITM, RITMConfig
 from ivs_jax.models.stm import STMConfig
 
 BACKBONE = partial(MobileNetV1, depth=6)  # ends at stride 16 with 512 channels
@@ -22,9 +28,29 @@ CLICK = ClickConfig(
 STM = STMConfig(backbone="tiny", key=4, value=8, decoder=(8, 6, 4), capacity=6, working_side=64)
 
 
+DENSE = ClickConfig(  # as the published BRS network
+    backbone="tiny_dense",
+    stages=(Stage(8, 6, 4, units=1, squeeze=4), Stage(4, 4, 4, units=1, squeeze=4)),
+    fine=4,
+    fine_stride=1,
+    previous=False,
+    maps="brs",
+    input_size=64,
+    published=True,
+    tiles=True,
+)
+
+
+def register_dense(patch: pytest.MonkeyPatch) -> None:
+    """Registers the backbone "tiny_dense"."""
+    backbone = partial(DenseNet, layers=(1, 2), growth=4, width=8)
+    patch.setitem(brs.BACKBONES, "tiny_dense", backbone)
+
+
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Registers the backbone "tiny"."""
+    """Registers the backbones "tiny" and "tiny_dense"."""
+    register_dense(monkeypatch)
     monkeypatch.setitem(brs.BACKBONES, "tiny", BACKBONE)
     monkeypatch.setitem(stm.BACKBONES, "tiny", BACKBONE)
 
@@ -37,6 +63,21 @@ def randomised(variables: Any, key: jax.Array) -> Any:
     return jax.tree.unflatten(tree, noisy)
 
 
+def filled(shapes: Any, *, seed: int = 0) -> Any:
+    """Sensible random values for `jax.eval_shape(net.init, ...)`; compiles nothing."""
+    rng = np.random.default_rng(seed)
+
+    def value(path: Any, leaf: Any) -> np.ndarray:
+        name, noise = path[-1].key, rng.standard_normal(leaf.shape, np.float32)
+        if name in ("variance", "scale"):
+            return 1 + 0.1 * np.abs(noise)
+        if name == "kernel":
+            return noise * np.float32(np.sqrt(2 / np.prod(leaf.shape[:-1])))
+        return 0.25 + 0.1 * noise if name == "slope" else 0.1 * noise
+
+    return jax.tree_util.tree_map_with_path(value, shapes)
+
+
 def click_network(key: jax.Array) -> tuple[Any, Any]:
     """A tiny click network and its variables."""
     model = Model("click", CLICK)
@@ -45,7 +86,33 @@ def click_network(key: jax.Array) -> tuple[Any, Any]:
     return model.build(), variables
 
 
-def stm_network(key: jax.Array) -> tuple[Any, Any]:
+def dense_network() -> tuple[Any, Any]:
+    """A tiny network built as the published BRS, and its variables."""
+    net = ClickNet(DENSE)
+    return net, filled(jax.eval_shape(net.init, jax.random.key(0), *net.example_inputs(16)))
+
+
+def stm_network(key: jax.Array, config: STMConfig = STM) -> tuple[Any, Any]:
     """A tiny space-time memory network and its variables."""
-    model = Model("propagation", STM)
+    model = Model("propagation", config)
     return model.build(), randomised(initial_variables(model, key), key)
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the residual network "34" one of four blocks, of which the last three are narrow."""
+    monkeypatch.setitem(resnet.DEPTHS, 34, (1, 1, 1, 1))
+    monkeypatch.setattr(resnet, "WIDTHS", (64, 8, 8, 8))
+
+
+def fbrs_network() -> tuple[Any, Any]:
+    """A narrow f-BRS network and its variables; under the fixture `narrow`."""
+    net = FBRS(FBRSConfig(DeepLabConfig(34, channels=4), input_size=32))
+    return net, filled(jax.eval_shape(net.init, jax.random.key(0), *net.example_inputs(32)))
+
+
+def ritm_network() -> tuple[Any, Any]:
+    """A narrow RITM network and its variables; its third stage has two modules."""
+    body = HRNetConfig(width=2, ocr=3, blocks=1, modules=(1, 2, 1))
+    net = RITM(RITMConfig(body, input_size=32))
+    return net, filled(jax.eval_shape(net.init, jax.random.key(0), *net.example_inputs(32)))

@@ -1,8 +1,9 @@
-"""Click network with the structure of BRS (Jang & Kim, CVPR 2019).
+"""The network of BRS (Jang & Kim, CVPR 2019; spec/brs.md A1), and a small one of its structure.
 
 Image and click maps enter one encoder; a coarse decoder climbs its taps through
 squeeze-and-excitation skips to a coarse mask; a fine decoder of three dilated branches sees image,
-maps and coarse probability again. The backbone, widths and scales are a config.
+maps and coarse probability again. The backbone, widths and scales are a config; `BRS` is that
+of the released weights.
 
 Two cuts serve refinement: `encode` holds what depends on the image alone, and `features_at` /
 `head` split the network before the last coarse stage, where f-BRS-B puts its scales and biases.
@@ -16,6 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from ivs_jax.models.densenet import DenseNet
 from ivs_jax.models.layers import (
     HE,
     Conv,
@@ -24,11 +26,12 @@ from ivs_jax.models.layers import (
     PReLU,
     SqueezeExcite,
     Upsample2,
+    transposed,
 )
 from ivs_jax.models.mobilenet import MobileNetV1
 from ivs_jax.ops.resize import resize
 
-BACKBONES = {"mobilenet_v1": MobileNetV1}
+BACKBONES = {"mobilenet_v1": MobileNetV1, "densenet121": DenseNet}
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,12 @@ class ClickConfig:
       radius: of the disks, in pixels of the network's input.
       threshold: probability from which a pixel belongs to the object.
       input_size: side of the square window that the network is given at inference.
+      taps: refinement modes whose features `features_at` gives.
+      flip: whether the answer is averaged with that of the mirror image.
+      published: the fine decoder's logits are the answer by themselves, not a correction of the
+        coarse ones; it sees the image as the encoder does; and the coarse logits are enlarged by a
+        learnt kernel, not bilinearly.
+      tiles: whether inference is `session.tiles`, the published one, not `session.click`.
     """
 
     backbone: str = "mobilenet_v1"
@@ -72,10 +81,32 @@ class ClickConfig:
     radius: float = 5.0
     threshold: float = 0.5
     input_size: int = 256
+    taps: tuple[str, ...] = ("f-BRS-B",)
+    flip: bool = False
+    published: bool = False
+    tiles: bool = False
+
+
+BRS = ClickConfig(
+    backbone="densenet121",
+    stages=(
+        Stage(32, 512, 256, squeeze=64),
+        Stage(16, 256, 128, squeeze=64),
+        Stage(8, 128, 64, squeeze=32),
+        Stage(4, 64, 32, squeeze=16),
+    ),
+    fine=32,
+    fine_stride=1,
+    previous=False,
+    maps="brs",
+    input_size=480,
+    published=True,
+    tiles=True,
+)
 
 
 class ImageFeatures(NamedTuple):
-    """What depends on the image alone: `image` `[N, H, W, 3]` and its stem `[N, H/2, W/2, 32]`."""
+    """What depends on the image alone: `image` `[N, H, W, 3]` and its stem `[N, H/2, W/2, C]`."""
 
     image: Array
     embedded: Array
@@ -86,7 +117,7 @@ class TapFeatures(NamedTuple):
 
     Attributes:
       x: `[N, h, w, C]` concatenated features that f-BRS-B scales.
-      inputs: `[N, H, W, 3 + E]` image and maps, for the fine decoder.
+      inputs: `[N, H, W, 5]` image and maps, for the fine decoder.
     """
 
     x: Array
@@ -113,14 +144,25 @@ class ClickNet(nn.Module):
         self.stages = [_Units(s) for s in config.stages]
         self.ups = [Upsample2(s.out) for s in config.stages[:-1]]
         self.predict_coarse = Conv(1, (1, 1))
+        if config.published:
+            self.enlarge = _Enlarge(config.stages[-1].stride)
         self.fine = _FineDecoder(config.fine, config.fine_stride)
 
     def encode(self, image: Array) -> ImageFeatures:
         """`image` `[N, H, W, 3]` float32 in [0, 1]; H and W multiples of the coarsest stride."""
-        return ImageFeatures(image, self.encoder.embed(image))
+        (height, width), stride = image.shape[1:3], self.config.stages[0].stride
+        if height % stride or width % stride:
+            raise ValueError(
+                f"image: sides must be multiples of {stride}, found {height} x {width}"
+            )
+        seen = self.encoder.preprocess(image) if self.config.published else image
+        return ImageFeatures(seen, self.encoder.embed(image))
 
-    def features_at(self, features: ImageFeatures, maps: Array, previous: Array) -> TapFeatures:
+    def features_at(
+        self, features: ImageFeatures, maps: Array, previous: Array, *, tap: str = "f-BRS-B"
+    ) -> TapFeatures:
         """Up to the tap. `maps` `[N, H, W, 2]`; `previous` `[N, H, W]` in [0, 1], 0 without one."""
+        self._check(tap)
         parts = [maps, previous[..., None]] if self.config.previous else [maps]
         extra = jnp.concatenate(parts, -1)
         taps = self.encoder(features.embedded, extra)
@@ -130,17 +172,30 @@ class ClickNet(nn.Module):
             x = jnp.concatenate([x, self.skips[i](taps[stage.stride])], -1)
         return TapFeatures(x, jnp.concatenate([features.image, maps], -1))
 
-    def head(self, tapped: TapFeatures) -> ClickOutput:
+    def head(self, tapped: TapFeatures, *, tap: str = "f-BRS-B") -> ClickOutput:
         """The rest of the network from the tap on."""
+        self._check(tap)
         size = (tapped.inputs.shape[1], tapped.inputs.shape[2])
-        coarse = resize(self.predict_coarse(self.stages[-1](tapped.x)), size)
+        small = self.predict_coarse(self.stages[-1](tapped.x))
+        coarse = self.enlarge(small) if self.config.published else resize(small, size)
         probability = jax.nn.sigmoid(coarse)
         fine = self.fine(jnp.concatenate([tapped.inputs, probability], -1))
-        return ClickOutput((coarse + fine)[..., 0], coarse[..., 0])
+        logits = fine if self.config.published else coarse + fine
+        return ClickOutput(logits[..., 0], coarse[..., 0])
+
+    def _check(self, tap: str) -> None:
+        if tap not in self.config.taps:
+            legal = ", ".join(self.config.taps)
+            raise ValueError(f"the network has no tap {tap!r}, expected one of {legal}")
 
     def predict(self, features: ImageFeatures, maps: Array, previous: Array) -> ClickOutput:
         """The cheap half, per click: `head(features_at(...))`."""
         return self.head(self.features_at(features, maps, previous))
+
+    def example_inputs(self, side: int) -> tuple[Array, ...]:
+        """Zeros for `__call__` that touch every parameter."""
+        size = (1, side, side)
+        return jnp.zeros((*size, 3)), jnp.zeros((*size, 2)), jnp.zeros(size)
 
     def __call__(self, image: Array, maps: Array, previous: Array) -> ClickOutput:
         """Everything at once; shapes as in `encode` and `features_at`."""
@@ -168,10 +223,21 @@ class _Units(nn.Module):
         return ConvUnit(self.stage.out, kernel=1, name="reduce")(x)
 
 
-class _FineDecoder(nn.Module):
-    """Correction of the coarse logits from image, maps and coarse probability (BRS's fine decoder).
+class _Enlarge(nn.Module):
+    """Transposed convolution 1 -> 1 without bias, `factor` wide and of that stride."""
 
-    It starts at zero, so the untrained answer is the coarse one.
+    factor: int
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        ones = nn.initializers.ones  # at first every value is repeated
+        return transposed(x, self.param("kernel", ones, (1, self.factor, self.factor, 1)))
+
+
+class _FineDecoder(nn.Module):
+    """Logits from image, maps and coarse probability (BRS's fine decoder).
+
+    They start at zero, so the untrained answer of a network that adds them is the coarse one.
     """
 
     width: int

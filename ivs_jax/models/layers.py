@@ -47,6 +47,33 @@ class FrozenBatchNorm(nn.Module):
         return x * over_channels(factor, x) + over_channels(offset, x)
 
 
+class ConvNorm(nn.Module):
+    """Convolution with PyTorch's padding, normalisation, then ReLU if `act`."""
+
+    features: int
+    kernel: int = 3
+    stride: int = 1
+    dilation: int = 1
+    bias: bool = False
+    act: bool = True
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        side, reach = (self.kernel, self.kernel), self.dilation * (self.kernel // 2)
+        x = Conv(
+            self.features,
+            side,
+            (self.stride, self.stride),
+            ((reach, reach), (reach, reach)),
+            kernel_dilation=(self.dilation, self.dilation),
+            use_bias=self.bias,
+            kernel_init=HE,
+            name="conv",
+        )(x)
+        x = FrozenBatchNorm(name="norm")(x)
+        return nn.relu(x) if self.act else x
+
+
 class Depthwise(nn.Module):
     """Depthwise 3 x 3 convolution without bias, "SAME" padding."""
 
@@ -93,20 +120,26 @@ class ConvUnit(nn.Module):
         return FrozenBatchNorm(affine=False, name="norm")(PReLU(name="act")(x))
 
 
-class Upsample2(nn.Module):
-    """BRS's 2 x 2 transposed convolution of stride 2, then PReLU and normalisation.
+def transposed(x: Array, kernel: Array) -> Array:
+    """Transposed convolution whose stride is its size: `[N, H, W, I]` -> `[N, kH, kW, O]`.
 
-    With stride = kernel no windows overlap: it is one matrix product and a re-ordering of pixels.
+    `kernel` is `[I, k, k, O]`. No windows overlap: it is one matrix product and a re-ordering of
+    pixels.
     """
+    y = jnp.einsum("nhwi,iabo->nhawbo", x, kernel.astype(x.dtype))
+    n, h, a, w, b, c = y.shape
+    return y.reshape(n, h * a, w * b, c)
+
+
+class Upsample2(nn.Module):
+    """BRS's 2 x 2 transposed convolution of stride 2, then PReLU and normalisation."""
 
     features: int
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         kernel = self.param("kernel", HE, (x.shape[-1], 2, 2, self.features))
-        y = jnp.einsum("nhwi,iabo->nhawbo", x, kernel.astype(x.dtype))
-        n, h, _, w, _, c = y.shape
-        y = PReLU(name="act")(y.reshape(n, 2 * h, 2 * w, c))
+        y = PReLU(name="act")(transposed(x, kernel))
         return FrozenBatchNorm(affine=False, name="norm")(y)
 
 

@@ -1,13 +1,15 @@
-"""Space-time memory network (STM; Oh et al., ICCV 2019), variant of the official code.
+"""Space-time memory networks: STM (Oh et al., ICCV 2019) and STM-Interactive (PAMI).
 
 A memory encoder turns frames with masks into keys and values, a query encoder does the same for
 the frame to segment, every query position attends to all memory positions of its object, and a
-decoder refines what was read. Objects only meet in soft aggregation. The backbone and all widths
-are a config: the published network is the same code with ResNet-50 and 128 / 512 / 256.
+decoder refines what was read. Objects only meet in soft aggregation. The backbone, all widths and
+where the official code and the paper differ are a config: the published network is the same code
+with ResNet-50 and 128 / 512 / 256. STM-Interactive's memory also sees scribbles.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -16,10 +18,14 @@ from jax import Array
 
 from ivs_jax.models.layers import HE, Conv, Refine, ResBlock
 from ivs_jax.models.mobilenet import MobileNetV1
-from ivs_jax.ops.aggregate import aggregate_logits
+from ivs_jax.models.resnet import ResNet
+from ivs_jax.ops.aggregate import aggregate, aggregate_logits
 from ivs_jax.ops.resize import resize
 
-BACKBONES = {"mobilenet_v1": MobileNetV1}
+BACKBONES: dict[str, Any] = {
+    "mobilenet_v1": MobileNetV1,
+    "resnet50": partial(ResNet, depth=50, stages=3),
+}
 STRIDE = 16
 ABSENT = -100.0  # logit of an object that no memory knows
 
@@ -29,25 +35,43 @@ class STMConfig:
     """Sizes of a space-time memory network.
 
     Attributes:
-      backbone: name of both encoders (weights are not shared).
+      backbone: name of both encoders (weights are not shared), a key of `BACKBONES`.
       key, value: channels of keys and values (published: 128 and 512).
+      others: whether the memory encoder sees the other objects' masks too (official code; paper and
+        STM-Interactive: no).
+      scribbles: whether it sees scribbles (STM-Interactive).
+      scaled: whether scores are divided by sqrt(key) (official code; paper: no).
+      read_first: whether the decoder's input is [read, value] (official code; paper: reversed).
+      clamp: whether soft aggregation clamps probabilities to [1e-7, 1 - 1e-7], as published.
       mask_skip: whether the values of the memory also see the masks directly, averaged to their
         grid. The published network has only the path through the encoder, which takes far longer
         to learn.
       decoder: channels at strides 16, 8 and 4 (published: 256 each).
-      capacity: frames that the memory of a session holds.
+      capacity: frames that the memory of a session holds. The published code has no bound, but on
+        DAVIS (104 frames at most) never holds more than 22; see `session.memory` for what goes.
       every: a frame is memorised for good every so many frames.
-      working_side: long side in pixels to which frames are shrunk before they are segmented.
+      annotated_only: whether a session memorises only what the user annotated (STM-Interactive).
+      working_side: long side in pixels to which frames are shrunk before they are segmented, to
+        multiples of 16.
+      short_side: where given, the published rule instead: larger frames are shrunk to this short
+        side, and all are zero-padded to multiples of 16.
     """
 
     backbone: str = "mobilenet_v1"
     key: int = 64
     value: int = 256
+    others: bool = True
+    scribbles: bool = False
+    scaled: bool = True
+    read_first: bool = True
+    clamp: bool = False
     mask_skip: bool = True
     decoder: tuple[int, int, int] = (128, 96, 64)
     capacity: int = 8
     every: int = 5
+    annotated_only: bool = False
     working_side: int = 352
+    short_side: int | None = None
 
 
 class Query(NamedTuple):
@@ -65,7 +89,11 @@ class STM(nn.Module):
     config: STMConfig = STMConfig()
 
     def setup(self) -> None:
-        config, backbone = self.config, BACKBONES[self.config.backbone]
+        config = self.config
+        if config.backbone not in BACKBONES:
+            legal = ", ".join(BACKBONES)
+            raise ValueError(f"unknown backbone {config.backbone!r}, expected one of {legal}")
+        backbone = BACKBONES[config.backbone]
         self.memory_encoder = backbone(extra=True)
         self.query_encoder = backbone()
         self.memory_kv = _KeyValue(config.key, config.value)
@@ -74,24 +102,45 @@ class STM(nn.Module):
             self.mask_value = Conv(config.value, (3, 3), use_bias=False, kernel_init=HE)
         self.decoder = _Decoder(config.decoder)
 
-    def memorise(self, frame: Array, masks: Array) -> tuple[Array, Array]:
+    def memorise(
+        self, frame: Array, masks: Array, scribbles: Array | None = None
+    ) -> tuple[Array, Array]:
         """Keys and values of a frame for each object.
 
         `frame` `[N, H, W, 3]` in [0, 1], `masks` `[N, K, H, W]` soft masks of the objects; H and W
-        multiples of 16. Returns key `[N, K, H/16, W/16, k]` and value `[N, K, H/16, W/16, v]`.
+        multiples of 16. A network that sees scribbles may get them as `[N, K + 1, H, W]` in [0, 1],
+        those of the background first; none are all 0. Returns key `[N, K, H/16, W/16, k]` and value
+        `[N, K, H/16, W/16, v]`.
         """
+        _check("memorise", frame, masks)
         n, k = masks.shape[:2]
-        others = jnp.clip(jnp.sum(masks, 1, keepdims=True) - masks, 0, 1)
-        extra = jnp.stack([masks, others], -1).reshape(n * k, *masks.shape[2:], 2)
+        extra = self._memory_inputs(masks, scribbles).reshape(n * k, *masks.shape[2:], -1)
         embedded = jnp.repeat(self.memory_encoder.embed(frame), k, axis=0)
         key, value = self.memory_kv(self.memory_encoder(embedded, extra)[STRIDE])
         if self.config.mask_skip:
-            grid = (n * k, value.shape[1], STRIDE, value.shape[2], STRIDE, 2)
+            grid = (n * k, value.shape[1], STRIDE, value.shape[2], STRIDE, extra.shape[-1])
             value += self.mask_value(jnp.mean(extra.reshape(grid), (2, 4)))
         return key.reshape(n, k, *key.shape[1:]), value.reshape(n, k, *value.shape[1:])
 
+    def _memory_inputs(self, masks: Array, scribbles: Array | None) -> Array:
+        """What the memory encoder sees besides the frame, `[N, K, H, W, E]`."""
+        n, k, *sides = masks.shape
+        inputs = [masks]
+        if self.config.others:
+            inputs.append(_others(masks, masks))
+        if self.config.scribbles:
+            shape = (n, k + 1, *sides)
+            whole = jnp.zeros(shape, masks.dtype) if scribbles is None else scribbles
+            if whole.shape != shape:
+                raise ValueError(f"memorise: scribbles are {whole.shape}, expected {shape}")
+            inputs += [whole[:, 1:], _others(whole, whole[:, 1:])]
+        elif scribbles is not None:
+            raise ValueError("memorise: scribbles are given, but this network takes none")
+        return jnp.stack(inputs, -1)
+
     def query(self, frame: Array) -> Query:
-        """Encodes the frame `[N, H, W, 3]` to segment; shared by all objects and memories."""
+        """Encodes the frame `[N, H, W, 3]` to segment, for all objects; sides as in `memorise`."""
+        _check("query", frame)
         features = self.query_encoder(self.query_encoder.embed(frame))
         key, value = self.query_kv(features[STRIDE])
         return Query(key, value, features[8], features[4])
@@ -104,14 +153,20 @@ class STM(nn.Module):
         without any valid memory are -100.
         """
         n, k = valid.shape[:2]
-        read = jax.vmap(jax.vmap(read_memory, (None, 0, 0, 0)))(query.key, keys, values, valid)
+        attend = partial(read_memory, scaled=self.config.scaled)
+        read = jax.vmap(jax.vmap(attend, (None, 0, 0, 0)))(query.key, keys, values, valid)
         own = jnp.broadcast_to(query.value[:, None], read.shape)
-        x = jnp.concatenate([read, own], -1).reshape(n * k, *own.shape[2:4], -1)
+        pair = [read, own] if self.config.read_first else [own, read]
+        x = jnp.concatenate(pair, -1).reshape(n * k, *own.shape[2:4], -1)
         r3, r2 = (jnp.repeat(skip, k, axis=0) for skip in (query.r3, query.r2))
         logits = self.decoder(x, r3, r2)
         # The official decoder ends in a softmax of two logits: the sigmoid of their difference.
         alone = (logits[..., 1] - logits[..., 0]).reshape(n, k, *logits.shape[1:3])
         return jnp.where(jnp.any(valid, -1)[..., None, None], alone, ABSENT)
+
+    def example_inputs(self, side: int) -> tuple[Array, ...]:
+        """Zeros for `__call__` that touch every parameter."""
+        return jnp.zeros((1, side, side, 3)), jnp.zeros((1, 1, side, side))
 
     def __call__(self, frame: Array, masks: Array) -> Array:
         """Memorises `frame` with `masks` and segments it again: touches every parameter once."""
@@ -120,16 +175,36 @@ class STM(nn.Module):
         return self.segment(self.query(frame), keys[:, :, None], values[:, :, None], valid)
 
 
-def read_memory(query: Array, keys: Array, values: Array, valid: Array) -> Array:
-    """Space-time memory read of one object (STM section 3.2; scaled as in the official code).
+def _others(whole: Array, own: Array) -> Array:
+    """Sum of `whole` `[N, L, H, W]` without `own` `[N, K, H, W]`, at most 1 (spec section 1)."""
+    return jnp.clip(jnp.sum(whole, 1, keepdims=True) - own, 0, 1)
+
+
+def _check(method: str, frame: Array, masks: Array | None = None) -> None:
+    n, height, width, channels = frame.shape if frame.ndim == 4 else (0, 0, 0, 0)
+    if channels != 3 or height % STRIDE or width % STRIDE:
+        expected = f"(N, H, W, 3) with H and W multiples of {STRIDE}"
+        raise ValueError(f"{method}: frame is {frame.shape}, expected {expected}")
+    if masks is not None and (masks.ndim != 4 or masks.shape != (n, masks.shape[1], height, width)):
+        expected = f"({n}, K, {height}, {width})"
+        raise ValueError(f"{method}: masks are {masks.shape}, expected {expected}")
+
+
+def read_memory(
+    query: Array, keys: Array, values: Array, valid: Array, *, scaled: bool = True
+) -> Array:
+    """Space-time memory read of one object (STM section 3.2).
 
     Each position of `query` `[h, w, k]` attends to every position of the valid frames of `keys`
-    `[M, h, w, k]` by softmax(q . k / sqrt(k)); returns the mean of `values` `[M, h, w, v]` under
-    these weights, `[h, w, v]`. `valid` is `[M]` bool; with none valid the read is 0.
+    `[M, h, w, k]` by softmax(q . k / sqrt(k)), without the root where `scaled` is off (paper);
+    returns the mean of `values` `[M, h, w, v]` under these weights, `[h, w, v]`. `valid` is `[M]`
+    bool; with none valid the read is 0.
     """
     size, width = query.shape[:2], query.shape[-1]
     q, k = query.reshape(-1, width), keys.reshape(-1, width)
-    scores = (q @ k.T).astype(jnp.float32) / jnp.sqrt(jnp.float32(width))
+    scores = (q @ k.T).astype(jnp.promote_types(q.dtype, jnp.float32))  # also of bfloat16
+    if scaled:
+        scores = scores / jnp.sqrt(jnp.array(width, scores.dtype))
     mask = jnp.repeat(valid, keys.shape[1] * keys.shape[2])[None]
     weights = jnp.where(mask, jnp.exp(scores - _masked_max(scores, mask)), 0)
     weights = weights / jnp.maximum(jnp.sum(weights, -1, keepdims=True), 1e-30)
@@ -141,9 +216,13 @@ def _masked_max(scores: Array, mask: Array) -> Array:
     return jax.lax.stop_gradient(jnp.where(jnp.isfinite(highest), highest, 0))
 
 
-def labels_logits(logits: Array) -> Array:
-    """Soft-aggregated logits `[N, H, W, K + 1]` of objects' logits `[N, K, H, W]`."""
-    return aggregate_logits(jnp.moveaxis(logits, 1, -1))
+def labels_logits(logits: Array, *, clamp: bool = False) -> Array:
+    """Soft-aggregated logits `[N, H, W, K + 1]` of objects' logits `[N, K, H, W]`.
+
+    `clamp` bounds each probability first, as published; see `ops.aggregate` for both.
+    """
+    logits = jnp.moveaxis(logits, 1, -1)
+    return aggregate(jax.nn.sigmoid(logits)) if clamp else aggregate_logits(logits)
 
 
 class _KeyValue(nn.Module):

@@ -30,6 +30,22 @@ def disks(clicks: Clicks, size: tuple[int, int], *, radius: float) -> Array:
     return (click_distances(clicks, size) <= radius).astype(jnp.float32)
 
 
+def crosses(clicks: Clicks, size: tuple[int, int], *, reach: int = 2) -> Array:
+    """Scribbles of one pixel as IPN draws them: `[H, W, 2]` float32, object first.
+
+    Dilating a pixel `reach` times by a 3 x 3 cross gives all pixels within that city-block
+    distance. Where the two overlap the object wins (spec section 5).
+    """
+    pixel = jnp.floor(clicks.xy + 0.5)
+    dy = jnp.abs(jnp.arange(size[0])[:, None, None] - pixel[None, None, :, 1])
+    dx = jnp.abs(jnp.arange(size[1])[None, :, None] - pixel[None, None, :, 0])
+    near = dy + dx <= reach
+    own, other = (
+        jnp.any(near & (clicks.label == label)[None, None], -1) for label in (OBJECT, BACKGROUND)
+    )
+    return jnp.stack([own, other & ~own], -1).astype(jnp.float32)
+
+
 def truncated_maps(clicks: Clicks, size: tuple[int, int], *, limit: float = 255.0) -> Array:
     """BRS's interaction maps `1 - min(d, limit) / limit`: `[H, W, 2]`, 1 at a click."""
     return 1 - jnp.minimum(click_distances(clicks, size), limit) / limit

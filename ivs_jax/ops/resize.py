@@ -1,4 +1,4 @@
-"""Bilinear resizing in both corner conventions, and crops whose box may change without recompiling.
+"""Bilinear and bicubic resizing, and crops whose box may change without recompiling.
 
 Everything rests on `jax.image.scale_and_translate`, which multiplies by two interpolation matrices:
 no gathers, so gradients are matrix products too, fast inside loops on CPU.
@@ -32,6 +32,15 @@ def resize(x: Array, size: tuple[int, int], *, align_corners: bool = False) -> A
         "linear",
         antialias=False,
     )
+
+
+def resize_cubic(x: Array, size: tuple[int, int]) -> Array:
+    """Resizes `x` `[..., H, W, C]` to `[..., *size, C]` bicubically, without antialiasing.
+
+    Equals OpenCV's INTER_CUBIC and PyTorch's "bicubic" (a = -0.75, edge pixels repeated).
+    """
+    shape = (*x.shape[:-3], *size, x.shape[-1])
+    return jax.image.resize(x, shape, "cubic-pytorch", antialias=False)
 
 
 def _scale(source: int, target: int, align_corners: bool) -> float:

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ivs_jax.ops.resize import crop_resize, paste, resize
+from ivs_jax.ops.resize import crop_resize, paste, resize, resize_cubic
 
 resize_jit = jax.jit(resize, static_argnums=1, static_argnames="align_corners")
 crop_jit, paste_jit = (jax.jit(f, static_argnums=2) for f in (crop_resize, paste))
@@ -112,3 +112,13 @@ def test_a_new_box_compiles_nothing(compilations):
         second = there_and_back(x, boxes[1])
     assert compiled.count == 0
     assert float(second.sum()) < float(first.sum())
+
+
+@pytest.mark.parametrize("size", [(32, 64), (7, 5), (13, 40)])
+def test_cubic_is_that_of_opencv_and_pytorch(size):
+    torch = pytest.importorskip("torch")
+    x = np.random.default_rng(0).random((13, 17, 2), np.float32)
+    planes = torch.from_numpy(x.transpose(2, 0, 1)[None].copy())
+    want = torch.nn.functional.interpolate(planes, size, mode="bicubic", align_corners=False)
+    found = jax.jit(resize_cubic, static_argnums=1)(x, size)
+    np.testing.assert_allclose(found, want[0].numpy().transpose(1, 2, 0), atol=1e-5)
