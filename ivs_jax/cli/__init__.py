@@ -9,6 +9,8 @@ from typing import Annotated, TextIO
 import tyro
 
 from ivs_jax.cli.benchmark import Bench
+from ivs_jax.cli.convert import EXAMPLES as CONVERT
+from ivs_jax.cli.convert import Convert
 from ivs_jax.cli.demo import Demo
 from ivs_jax.cli.evaluate import Evaluate
 from ivs_jax.cli.info import Info
@@ -27,6 +29,7 @@ DEMO = "Segments a clip of a real scene made on the spot, or your clip and click
 Command = (
     Annotated[Segment, tyro.conf.subcommand("segment", description=EXAMPLES)]
     | Annotated[Bench, tyro.conf.subcommand("bench", description="Measure speed.")]
+    | Annotated[Convert, tyro.conf.subcommand("convert", description=CONVERT)]
     | Annotated[Demo, tyro.conf.subcommand("demo", description=DEMO)]
     | Annotated[Evaluate, tyro.conf.subcommand("eval", description="Measure on data sets.")]
     | Annotated[

@@ -37,15 +37,16 @@ class Segment:
     mask: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="FRAME:PATH")] = ()
     """A mask image of one frame, one value or colour an object; clicks then correct it."""
     model: str = "click-small"
-    """Network that answers clicks."""
-    propagation: str = "stm-small"
-    """Network that carries masks to other frames."""
-    refine: str = "BRS"
-    """Refinement by clicks: NoBRS, BRS, RGB-BRS, DistMap-BRS, f-BRS-A, f-BRS-B, f-BRS-C."""
+    """Network that answers clicks; one that propagates takes the place of --propagation."""
+    propagation: str | None = None
+    """Network that carries masks to other frames; default: stm-small, or --model if it does."""
+    refine: str | None = None
+    """Refinement by clicks: NoBRS, BRS, RGB-BRS, DistMap-BRS, f-BRS-A, f-BRS-B, f-BRS-C; default:
+    that of the network's paper, BRS for click-small."""
     budget: int = 60
     """Network evaluations that refinement may spend on a click."""
-    weights: Path | None = None
-    """Folder of weights, instead of those that ship."""
+    weights: UseAppendAction[tuple[Path, ...]] = ()
+    """A weights file (see ivs convert), or a folder of them, instead of those that ship."""
     propagate: bool = True
     """Carry the masks to the other frames."""
     direction: Literal["forward", "backward", "both"] = "both"

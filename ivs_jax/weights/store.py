@@ -1,10 +1,11 @@
-"""Released weights: one `.safetensors` file a network, checked against the network at load.
+"""Weights files: one `.safetensors` a network, checked against the network at load.
 
-Arrays have slash-joined names (`params/encoder/stem/kernel`); the header's metadata names the
-model. Released files are float16, networks compute in float32.
+Arrays have slash-joined names (`params/encoder/stem/kernel`); the header's metadata names the model
+and, of converted ones, the source. Released files are float16, networks compute in float32.
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from ivs_jax.io.atomic import atomic
-from ivs_jax.models import initial_variables, model_named
+from ivs_jax.models import model_named, variable_shapes
 
 
 def released_folder() -> Path:
@@ -29,10 +30,50 @@ def weights_path(name: str, folder: Path | None = None) -> Path:
     return (folder or released_folder()) / f"{name}.safetensors"
 
 
-def save_weights(path: Path, name: str, variables: Any, *, dtype: Any = np.float16) -> None:
+def find_weights(name: str, given: Sequence[Path] = ()) -> Path:
+    """The weights file of the model `name`.
+
+    `given` are files, which name their model themselves, or folders of `<model>.safetensors`; a
+    network that no given file is of has its released weights, or those of a given folder. Raises
+    ValueError if there are none.
+    """
+    for path in given:
+        if not path.is_dir() and read_metadata(path).get("model") == name:
+            return path
+    folders = [path for path in given if path.is_dir()] or [released_folder()]
+    candidates = [weights_path(name, folder) for folder in folders]
+    for file in candidates:
+        if file.is_file():
+            return file
+    published = model_named(name).published
+    if published is None:
+        raise ValueError(f"{candidates[0]}: no weights of {name} there")
+    raise ValueError(
+        f"no weights of {name}: they do not ship. Convert a checkpoint ({published.checkpoint}; "
+        f"github {published.repository}) with ivs convert {name} and give the result with --weights"
+    )
+
+
+def check_used(given: Sequence[Path], names: Sequence[str]) -> None:
+    """Raises ValueError for a given file whose model is none of `names`."""
+    for path in given:
+        if not path.is_dir() and (model := read_metadata(path).get("model")) not in names:
+            wanted = " and ".join(names)
+            raise ValueError(f"{path}: weights of {model or 'an unnamed model'}, not of {wanted}")
+
+
+def save_weights(
+    path: Path,
+    name: str,
+    variables: Any,
+    *,
+    dtype: Any = np.float16,
+    source: Mapping[str, str] | None = None,
+) -> None:
     """Writes the variables of the model `name`, atomically.
 
-    Raises ValueError naming the tensor that is not finite, or too large for `dtype`.
+    `source` goes into the header: where converted weights come from. Raises ValueError naming the
+    tensor that is not finite, or too large for `dtype`.
     """
     flat = traverse_util.flatten_dict(jax.device_get(variables), sep="/")
     arrays = {}
@@ -42,7 +83,8 @@ def save_weights(path: Path, name: str, variables: Any, *, dtype: Any = np.float
         if not np.isfinite(arrays[key]).all():
             raise ValueError(f"{path}: {key} holds values that {np.dtype(dtype)} cannot")
     with atomic(path) as temporary:
-        save_file(arrays, temporary, metadata={"model": name, "format": "ivs_jax 1"})
+        header = {"model": name, "format": "ivs_jax 1", **(source or {})}
+        save_file(arrays, temporary, metadata=header)
 
 
 def load_weights(name: str, *, path: Path | None = None) -> Any:
@@ -53,12 +95,12 @@ def load_weights(name: str, *, path: Path | None = None) -> Any:
     shape.
     """
     file = weights_path(name, path) if path is None or path.is_dir() else path
-    if not file.is_file():
-        raise ValueError(f"{file}: no weights of {name} there")
-    arrays = _read(file, name)
+    found = read_metadata(file, name).get("model")
+    if found != name:
+        raise ValueError(f"{file}: weights of {found or 'an unnamed model'}, not {name}")
+    arrays = _read(file)
     model = model_named(name)
-    shapes = jax.eval_shape(lambda key: initial_variables(model, key), jax.random.key(0))
-    expected = traverse_util.flatten_dict(shapes, sep="/")
+    expected = traverse_util.flatten_dict(variable_shapes(model), sep="/")
     for key in sorted(expected.keys() ^ arrays.keys()):
         state = "is missing" if key in expected else f"does not belong to {name}"
         raise ValueError(f"{file}: tensor {key} {state}")
@@ -72,12 +114,17 @@ def load_weights(name: str, *, path: Path | None = None) -> Any:
     )
 
 
-def _read(file: Path, name: str) -> dict[str, np.ndarray]:
+def read_metadata(file: Path, name: str = "a network") -> dict[str, str]:
+    """Header of a weights file: "model" and, of converted ones, "source", "sha256", "licence"."""
+    if not file.is_file():
+        raise ValueError(f"{file}: no weights of {name} there")
     try:
         with safe_open(file, framework="numpy") as opened:
-            found = (opened.metadata() or {}).get("model")
-            if found != name:
-                raise ValueError(f"{file}: weights of {found or 'an unnamed model'}, not {name}")
-            return {key: opened.get_tensor(key) for key in opened.keys()}
+            return dict(opened.metadata() or {})
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise ValueError(f"{file}: not a complete safetensors file ({error})") from error
+
+
+def _read(file: Path) -> dict[str, np.ndarray]:
+    with safe_open(file, framework="numpy") as opened:
+        return {key: opened.get_tensor(key) for key in opened.keys()}

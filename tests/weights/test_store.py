@@ -12,6 +12,10 @@ from ivs_jax.weights.store import load_weights, save_weights, weights_path
 
 
 class _Net(nn.Module):
+    def example_inputs(self, side):
+        size = (1, side, side)
+        return jnp.zeros((*size, 3)), jnp.zeros((*size, 2)), jnp.zeros(size)
+
     @nn.compact
     def __call__(self, image, maps, previous):
         self.variable("batch_stats", "mean", jnp.zeros, (4,))
@@ -21,6 +25,8 @@ class _Net(nn.Module):
 
 class _Tiny:
     kind = "click"
+    published = None
+    refine = "BRS"
 
     def build(self):
         return _Net()
