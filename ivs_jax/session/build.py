@@ -1,70 +1,111 @@
 """Names -> engine: loads the networks and joins them with a video."""
 
 import functools
-import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ivs_jax.models import model_named
+from ivs_jax.models.ipn import IPN
 from ivs_jax.refine.config import config_for
 from ivs_jax.session.click import ClickInteractor
-from ivs_jax.session.engine import Engine, Frames
+from ivs_jax.session.engine import Engine, Frames, Propagator
+from ivs_jax.session.ipn import IPNInteractor, IPNPropagator
 from ivs_jax.session.propagate import STMPropagator
-from ivs_jax.weights.store import load_weights, weights_path
+from ivs_jax.session.tiles import BRSInteractor
+from ivs_jax.weights.checkpoint import sha256
+from ivs_jax.weights.store import check_used, find_weights, load_weights
 
-CLICK_MODEL, PROPAGATION_MODEL, REFINE = "click-small", "stm-small", "BRS"
+CLICK_MODEL, PROPAGATION_MODEL = "click-small", "stm-small"
 BUDGET = 60  # evaluations a click may cost in a session; published BRS has no such bound
+Given = Path | Sequence[Path] | None
+NetworkInteractor = ClickInteractor | BRSInteractor | IPNInteractor
 
 
 def load_engine(
     video: Frames,
     *,
     model: str = CLICK_MODEL,
-    propagation: str = PROPAGATION_MODEL,
-    refine: str = REFINE,
+    propagation: str | None = None,
+    refine: str | None = None,
     budget: int | None = BUDGET,
-    weights: Path | None = None,
+    weights: Given = None,
 ) -> Engine:
     """Engine for a video with the named networks.
 
-    `weights` is a folder of `<model>.safetensors` files, by default the released ones. Networks
-    are loaded and compiled once a process, whatever the number of videos. Raises ValueError for an
-    unknown name or unusable weights.
+    Args:
+      model: network that answers clicks. One that propagates takes the place of `propagation`
+        instead (one that does both, of both).
+      propagation: network that carries masks on; default as said, or stm-small.
+      refine: refinement mode of clicks, see `refine.config.MODES`; default: that of the network.
+      budget: most network evaluations a click may cost.
+      weights: files, or folders of `<model>.safetensors`; networks that no file is of have their
+        released weights.
+
+    Networks are loaded and compiled once a process, whatever the number of videos. Raises
+    ValueError for an unknown name, unusable weights, or a weights file that nothing uses.
     """
-    interactor = load_interactor(model, refine=refine, budget=budget, weights=weights)
-    name = f"{model}/{refine}/{propagation}"
-    return Engine(video, interactor, load_propagator(propagation, weights=weights), name)
+    names = network_names(model, propagation)
+    given = _paths(weights)
+    check_used(given, names)
+    interactor = load_interactor(names[0], refine=refine, budget=budget, weights=given)
+    name = f"{names[0]}/{interactor.refine}/{names[1]}"
+    return Engine(video, interactor, load_propagator(names[1], weights=given), name)
 
 
-@functools.cache
+def network_names(model: str, propagation: str | None = None) -> tuple[str, str]:
+    """The network that answers clicks and the one that propagates, see `load_engine`."""
+    kind = model_named(model).kind
+    clicks = CLICK_MODEL if kind == "propagation" else model
+    carries = PROPAGATION_MODEL if kind == "click" else model
+    if propagation is not None and kind == "propagation" and propagation != model:
+        raise ValueError(f"both {model} and {propagation} propagate: name one of them")
+    return clicks, propagation or carries
+
+
 def load_interactor(
     model: str = CLICK_MODEL,
     *,
-    refine: str = REFINE,
+    refine: str | None = None,
     budget: int | None = BUDGET,
-    weights: Path | None = None,
-) -> ClickInteractor:
-    """Click network with refinement, by name."""
+    weights: Given = None,
+) -> NetworkInteractor:
+    """Click network with refinement, by name; arguments as for `load_engine`."""
+    found = model_named(model, kind="click")
+    refine = found.refine if refine is None else refine
     config_for(refine)
-    network: Any = model_named(model, kind="click").build()
-    return ClickInteractor(
-        network,
-        load_weights(model, path=weights),
-        refine=refine,
-        budget=budget,
-        name=model,
-        fingerprint=_fingerprint(weights_path(model, weights)),
-    )
+    return _interactor(model, refine, budget, find_weights(model, _paths(weights)))
+
+
+def load_propagator(model: str = PROPAGATION_MODEL, *, weights: Given = None) -> Propagator:
+    """Propagation network, by name; arguments as for `load_engine`."""
+    model_named(model, kind="propagation")
+    return _propagator(model, find_weights(model, _paths(weights)))
 
 
 @functools.cache
-def load_propagator(
-    model: str = PROPAGATION_MODEL, *, weights: Path | None = None
-) -> STMPropagator:
-    """Propagation network, by name."""
-    network: Any = model_named(model, kind="propagation").build()
-    return STMPropagator(network, load_weights(model, path=weights))
+def _interactor(model: str, refine: str, budget: int | None, file: Path) -> NetworkInteractor:
+    network, variables = _network(model, file)
+    options: dict[str, Any] = {"name": model, "fingerprint": sha256(file)[:16], "refine": refine}
+    if isinstance(network, IPN):
+        return IPNInteractor(network, variables, **options)
+    if getattr(network.config, "tiles", False):
+        return BRSInteractor(network, variables, budget=budget, **options)
+    return ClickInteractor(network, variables, budget=budget, **options)
 
 
-def _fingerprint(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+@functools.cache
+def _propagator(model: str, file: Path) -> Propagator:
+    network, variables = _network(model, file)
+    return (IPNPropagator if isinstance(network, IPN) else STMPropagator)(network, variables)
+
+
+@functools.cache
+def _network(model: str, file: Path) -> tuple[Any, Any]:
+    return model_named(model).build(), load_weights(model, path=file)
+
+
+def _paths(weights: Given) -> tuple[Path, ...]:
+    if weights is None:
+        return ()
+    return (weights,) if isinstance(weights, Path) else tuple(weights)

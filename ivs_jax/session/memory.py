@@ -2,7 +2,8 @@
 
 Slot 0 holds the frame before the current one. The next slots hold what the user annotated, for
 good. The rest is a ring of every n-th segmented frame: when it is full the oldest goes, so the
-memory of a long video is bounded and keeps the recent past and everything the user said.
+memory of a long video is bounded and keeps the recent past and everything the user said. The memory
+of STM-Interactive holds what the user annotated and nothing else, in all its slots.
 """
 
 from typing import NamedTuple
@@ -33,22 +34,34 @@ class Memory(NamedTuple):
 
 
 def empty_memory(
-    objects: int, capacity: int, size: tuple[int, int], widths: tuple[int, int]
+    objects: int,
+    capacity: int,
+    size: tuple[int, int],
+    widths: tuple[int, int],
+    *,
+    annotated_only: bool = False,
 ) -> Memory:
-    """Memory without frames; `size` = (h, w) of keys, `widths` = their and the values' channels."""
+    """Memory without frames; `size` = (h, w) of keys, `widths` = their and the values' channels.
+
+    `annotated_only` says that nothing will be given to `remember`. Raises ValueError for a capacity
+    that does not hold the previous frame, an annotated one and one of the ring.
+    """
+    least = 1 if annotated_only else 3
+    if capacity < least:
+        raise ValueError(f"capacity of the memory is {capacity}, expected at least {least}")
     shape = (objects, capacity, *size)
     return Memory(
         jnp.zeros((*shape, widths[0])),
         jnp.zeros((*shape, widths[1])),
         jnp.zeros(shape[:2], bool),
-        jnp.int32(1),
+        jnp.int32(0 if annotated_only else PREVIOUS + 1),
         jnp.int32(0),
     )
 
 
-def annotated_slots(capacity: int) -> int:
+def annotated_slots(capacity: int, *, annotated_only: bool = False) -> int:
     """How many annotated frames fit: all slots but the previous frame's and two of the ring."""
-    return max(capacity - 3, 1)
+    return capacity if annotated_only else max(capacity - 3, 1)
 
 
 def keep_annotated(memory: Memory, key: Array, value: Array, known: Array) -> Memory:

@@ -14,8 +14,8 @@ import numpy as np
 from jax import Array
 from PIL import Image
 
-from ivs_jax.models.stm import STM, STRIDE, labels_logits
-from ivs_jax.ops.padding import object_bucket
+from ivs_jax.models.stm import STM, STRIDE, STMConfig, labels_logits
+from ivs_jax.ops.padding import object_bucket, pad_image, padded_sides, unpad_image
 from ivs_jax.ops.resize import resize
 from ivs_jax.session.engine import Frames
 from ivs_jax.session.memory import (
@@ -47,7 +47,12 @@ class Steps(NamedTuple):
 
 
 class STMPropagator:
-    """Carries masks through a video; satisfies `session.engine.Propagator`."""
+    """Carries masks through a video; satisfies `session.engine.Propagator`.
+
+    STM memorises the frames it has segmented. STM-Interactive (`annotated_only` of the config)
+    reads only frames that the user annotated, and the start frame, whose masks the user carries on;
+    those nearest to the start where more are annotated than fit.
+    """
 
     def __init__(self, net: STM, variables: Any):
         self._net, self._variables = net, jax.device_put(variables)
@@ -65,7 +70,7 @@ class STMPropagator:
         start: int,
     ) -> Iterator[tuple[int, np.ndarray]]:
         """See `session.engine.Propagator`."""
-        size = working_size(video.size, self._net.config.working_side)
+        size = working_size(video.size, self._net.config)
         bucket = object_bucket(len(objects))
         memory = self._first_memory(video, annotations, objects, start, size, bucket)
         for first in range(0, len(frames), CHUNK):
@@ -85,19 +90,27 @@ class STMPropagator:
         bucket: int,
     ) -> Memory:
         config = self._net.config
-        grid = (size[0] // STRIDE, size[1] // STRIDE)
-        memory = empty_memory(bucket, config.capacity, grid, (config.key, config.value))
+        height, width = padded_sides(*size, STRIDE)
+        grid, widths = (height // STRIDE, width // STRIDE), (config.key, config.value)
+        only = config.annotated_only
+        memory = empty_memory(bucket, config.capacity, grid, widths, annotated_only=only)
         nearest = sorted(annotations, key=lambda frame: abs(frame - start))
-        for frame in nearest[: annotated_slots(config.capacity)]:
+        for frame in nearest[: annotated_slots(config.capacity, annotated_only=only)]:
             masks, known = _masks(annotations[frame], objects, size, bucket)
             image = shrink(video[frame], size)
             memory = self._annotate(self._variables, memory, image, masks, known)
         return memory
 
 
-def working_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
-    """(H, W) at which a video of `size` is segmented: multiples of 16, long side <= `longest`."""
-    scale = min(1.0, longest / max(size))
+def working_size(size: tuple[int, int], config: STMConfig) -> tuple[int, int]:
+    """(H, W) to which the frames of a video of `size` are brought; larger ones shrink.
+
+    The published rule leaves any size, which is then padded; ours gives multiples of 16.
+    """
+    if config.short_side is not None:
+        scale = min(1.0, config.short_side / min(size))
+        return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+    scale = min(1.0, config.working_side / max(size))
     return (
         max(STRIDE, STRIDE * round(size[0] * scale / STRIDE)),
         max(STRIDE, STRIDE * round(size[1] * scale / STRIDE)),
@@ -150,8 +163,7 @@ def _steps(
 def _annotate(
     net: STM, variables: Any, memory: Memory, image: Array, masks: Array, known: Array
 ) -> Memory:
-    frame = image[None].astype(jnp.float32) / 255
-    encoded: Any = net.apply(variables, frame, masks[None], method="memorise")
+    encoded: Any = net.apply(variables, _frame(image), _padded(masks), method="memorise")
     return keep_annotated(memory, encoded[0][0], encoded[1][0], known)
 
 
@@ -159,7 +171,7 @@ def _run_chunk(net: STM, variables: Any, memory: Memory, steps: Steps) -> tuple[
     """Segments a chunk; returns the memory and object probabilities `[C, K, h, w]`."""
 
     def body(memory: Memory, step: Steps) -> tuple[Memory, Array]:
-        frame = step.frames[None].astype(jnp.float32) / 255
+        frame = _frame(step.frames)
         query: Any = net.apply(variables, frame, method="query")
         alone: Any = net.apply(
             variables,
@@ -169,16 +181,31 @@ def _run_chunk(net: STM, variables: Any, memory: Memory, steps: Steps) -> tuple[
             memory.valid[None],
             method="segment",
         )
-        soft = jax.nn.softmax(labels_logits(alone)[0])[..., 1:]
+        alone = unpad_image(alone[..., None], step.frames.shape[:2])[..., 0]
+        soft = jax.nn.softmax(labels_logits(alone, clamp=net.config.clamp)[0])[..., 1:]
         fixed = step.fixed[:, None, None]
         taken = jnp.max(jnp.where(fixed, step.given, 0), 0)
         masks = jnp.where(fixed, step.given, jnp.moveaxis(soft, -1, 0) * (1 - taken)[None])
-        encoded: Any = net.apply(variables, frame, masks[None], method="memorise")
+        if net.config.annotated_only:
+            return memory, masks
+        encoded: Any = net.apply(variables, frame, _padded(masks), method="memorise")
         known = jnp.any(memory.valid, 1) | step.fixed
         keep = step.number % net.config.every == 0
         return remember(memory, encoded[0][0], encoded[1][0], known, keep), masks
 
     return jax.lax.scan(body, memory, steps)
+
+
+def _frame(image: Array | np.ndarray) -> Array:
+    """uint8 `[h, w, 3]` to `[1, H, W, 3]` in [0, 1] with multiples of 16, zero-padded (STM)."""
+    size = padded_sides(image.shape[0], image.shape[1], STRIDE)
+    return pad_image(jnp.asarray(image, jnp.float32) / 255, size)[None]
+
+
+def _padded(masks: Array) -> Array:
+    """Masks `[K, h, w]` to `[1, K, H, W]`, padded like their frame."""
+    size = padded_sides(masks.shape[1], masks.shape[2], STRIDE)
+    return pad_image(masks[..., None], size)[None, ..., 0]
 
 
 def _enlarge(masks: Array, size: tuple[int, int]) -> Array:

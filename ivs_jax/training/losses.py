@@ -1,8 +1,12 @@
 """Losses of the click and propagation networks."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from jax import Array
+
+from ivs_jax.ops.resize import resize
 
 
 def normalised_focal(logits: Array, truth: Array, *, gamma: float = 2.0) -> Array:
@@ -39,3 +43,33 @@ def label_cross_entropy(logits: Array, labels: Array) -> Array:
     index = jnp.where(valid, labels, 0).astype(jnp.int32)
     log_p = jnp.take_along_axis(jax.nn.log_softmax(logits), index[..., None], -1)[..., 0]
     return -jnp.sum(jnp.where(valid, log_p, 0)) / jnp.maximum(jnp.sum(valid), 1)
+
+
+def scales_cross_entropy(
+    logits: Sequence[Array], truth: Array, *, weights: Sequence[float] = (1, 1, 1, 1, 1)
+) -> Array:
+    """Cross-entropy of IPN at all scales of its decoder (spec section 6): `[N]`.
+
+    `logits` are `[N, s, s, 2]` each, background first, `truth` `[N, S, S]` in [0, 1] is the mask in
+    the window (`ops.warp.warp`); it is resized and then rounded at every scale. The official demo
+    has the weights 1, 0, 0, 0, 0, the training port five ones.
+    """
+    if len(logits) != len(weights):
+        raise ValueError(f"weights must be one per scale, {len(logits)}, found {len(weights)}")
+    target, loss = jax.lax.stop_gradient(truth)[..., None], jnp.zeros(len(truth))
+    for weight, scores in zip(weights, logits, strict=True):
+        size = (scores.shape[1], scores.shape[2])
+        right = jnp.round(resize(target, size, align_corners=True))
+        log_p = jax.nn.log_softmax(scores)
+        chosen = jnp.where(right > 0, log_p[..., 1:], log_p[..., :1])
+        loss -= weight * jnp.mean(chosen, (1, 2, 3))
+    return loss
+
+
+def scribble_weights(positive: Array, negative: Array) -> Array:
+    """Weights `[N]` of I-net's losses: samples without any scribble count 0, the rest 1 on average.
+
+    `positive` and `negative` are scribble maps `[N, H, W]` (IPN, official code; spec section 6).
+    """
+    there = (jnp.sum(positive + negative, (1, 2)) > 0).astype(jnp.float32)
+    return there / (jnp.mean(there) + 0.001)

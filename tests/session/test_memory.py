@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from ivs_jax.session.memory import (
     PREVIOUS,
@@ -52,6 +53,20 @@ def test_annotated_frames_stay_for_good():
     for t in range(1, 40):
         memory = remember(memory, *frame(t), yes, jnp.bool_(t % EVERY == 0))
         assert held(memory) == plain(marked, t), t
+
+
+def test_a_memory_of_annotated_frames_alone_gives_them_all_slots():
+    yes = jnp.ones(2, bool)
+    memory = empty_memory(2, CAPACITY, (1, 2), (3, 4), annotated_only=True)
+    assert annotated_slots(CAPACITY, annotated_only=True) == CAPACITY
+    for number in range(1, CAPACITY + 1):
+        memory = keep_annotated(memory, *frame(number), yes)
+        assert held(memory) == list(range(1, number + 1))
+
+
+def test_a_memory_without_room_is_refused():
+    with pytest.raises(ValueError, match="capacity of the memory is 2, expected at least 3"):
+        empty_memory(1, 2, (1, 2), (3, 4))
 
 
 def test_a_frame_counts_only_for_the_objects_known_there():

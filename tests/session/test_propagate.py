@@ -1,29 +1,35 @@
 """Propagation in chunks against a plain loop over frames with lists as memory."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ivs_jax.models import stm
-from ivs_jax.models.stm import labels_logits
+from ivs_jax.models import MODELS, stm
+from ivs_jax.models.stm import STM as STMNet
+from ivs_jax.models.stm import STMConfig, labels_logits
 from ivs_jax.session.propagate import CHUNK, STMPropagator, shrink, working_size
 from ivs_jax.types import Annotation
-from tests.tiny import BACKBONE, STM, stm_network
+from tests.tiny import BACKBONE, STM, filled, stm_network
 
 SIZE, COUNT = (32, 48), 12
+ODD = (29, 43)  # padded to 32 x 48: 1 row on top, 2 below, 2 columns on the left, 3 on the right
+PUBLISHED = replace(STM, mask_skip=False, clamp=True, every=3, capacity=9, short_side=64)
+INTERACTIVE = replace(PUBLISHED, others=False, scribbles=True, annotated_only=True, capacity=2)
 
 
 class Video:
     """Smooth random frames that drift."""
 
-    path, size = "synthetic", SIZE
+    path = "synthetic"
 
-    def __init__(self, seed: int = 0):
-        rng = np.random.default_rng(seed)
+    def __init__(self, seed: int = 0, size: tuple[int, int] = SIZE):
+        rng, self.size = np.random.default_rng(seed), size
         base = rng.uniform(0, 255, (SIZE[0] + 16, SIZE[1] + 16, 3)).astype(np.uint8)
         base = np.asarray(jax.image.resize(base[::8, ::8], base.shape, "linear"))
-        self.frames = [base[t : t + SIZE[0], t : t + SIZE[1]] for t in range(COUNT)]
+        self.frames = [base[t : t + size[0], t : t + size[1]] for t in range(COUNT)]
 
     def __len__(self) -> int:
         return COUNT
@@ -32,8 +38,8 @@ class Video:
         return self.frames[index].astype(np.uint8)
 
 
-def annotation(*objects):
-    labels = np.zeros(SIZE, np.uint8)
+def annotation(*objects, size=SIZE):
+    labels = np.zeros(size, np.uint8)
     for i, number in enumerate(objects):
         labels[4:20, 4 + 20 * i : 20 + 20 * i] = number
     return Annotation(labels, objects)
@@ -126,9 +132,105 @@ def test_nothing_compiles_for_another_video_of_the_same_size(network, compilatio
     assert compiled.count == 0
 
 
+@pytest.fixture(scope="module")
+def published():
+    """A tiny network with the published rules and its jitted methods."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(stm.BACKBONES, "tiny", BACKBONE)
+        net = STMNet(PUBLISHED)
+        shapes = jax.eval_shape(net.init, jax.random.key(0), *net.example_inputs(32))
+        yield net, filled(shapes)
+
+
+@pytest.fixture(scope="module")
+def interactive():
+    """The same with the rules of STM-Interactive."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(stm.BACKBONES, "tiny", BACKBONE)
+        net = STMNet(INTERACTIVE)
+        shapes = jax.eval_shape(net.init, jax.random.key(0), *net.example_inputs(32))
+        yield net, filled(shapes)
+
+
+class Direct:
+    """Calls of a network on frames of `ODD` size, padded by hand."""
+
+    def __init__(self, net, variables, video):
+        def apply(method):
+            return jax.jit(lambda *inputs: net.apply(variables, *inputs, method=method))
+
+        self._memorise, self._query, self._segment = map(apply, ("memorise", "query", "segment"))
+        self._video = video
+
+    def _image(self, frame):
+        return np.pad(self._video[frame].astype("f4") / 255, ((1, 2), (2, 3), (0, 0)))[None]
+
+    def memorise(self, frame, masks):
+        """Key and value of `masks` `[K, H, W]`."""
+        padded = np.pad(np.asarray(masks, "f4"), ((0, 0), (1, 2), (2, 3)))
+        return self._memorise(self._image(frame), padded[None])
+
+    def probabilities(self, frame, memory):
+        """Published soft aggregation over 11 slots: `[11, H, W]` in float64."""
+        keys, values = (jnp.stack([m[i] for m in memory], 2) for i in (0, 1))
+        valid = jnp.ones(keys.shape[:3], bool)
+        logits = self._segment(self._query(self._image(frame)), keys, values, valid)
+        alone = 1 / (1 + np.exp(-np.asarray(logits, np.float64)[0, :, 1:-2, 2:-3]))
+        p = np.zeros((11, *ODD))
+        p[0] = np.prod(1 - alone, 0)
+        p[1 : 1 + len(alone)] = alone
+        odds = p.clip(1e-7, 1 - 1e-7)
+        odds = odds / (1 - odds)
+        return odds / odds.sum(0)
+
+
+def test_published_rules_equal_the_published_loop(published):
+    net, variables = published
+    given, video = annotation(1, 2, size=ODD), Video(size=ODD)
+    propagator, direct = STMPropagator(net, variables), Direct(net, variables, video)
+    got = dict(propagator.propagate(video, {0: given}, (1, 2), range(1, 6), start=0))
+    soft = {0: np.stack([given.labels == k for k in range(11)])}
+    stored = []
+    for t in range(1, 6):
+        now = [*stored, direct.memorise(t - 1, soft[t - 1][1:3])]
+        soft[t] = direct.probabilities(t, now)
+        if (t - 1) % PUBLISHED.every == 0:
+            stored = now
+        want = np.moveaxis(soft[t][:3], 0, -1)
+        assert got[t].shape == (*ODD, 3)
+        np.testing.assert_allclose(got[t], want, atol=2e-4)
+    assert 0.05 < np.std(got[5][..., 1])  # something was segmented
+
+
+def test_interactive_memory_holds_the_nearest_annotated_frames_alone(interactive):
+    net, variables = interactive
+    video = Video(size=ODD)
+    given = {frame: annotation(1, 2, size=ODD) for frame in (0, 3, 4)}
+    for frame, mask in given.items():
+        mask.labels[:] = np.roll(mask.labels, 2 * frame, axis=1)
+    propagator, direct = STMPropagator(net, variables), Direct(net, variables, video)
+    got = dict(propagator.propagate(video, given, (1, 2), range(4, 12), start=3))
+    assert len(got) == 8
+    nearest = [direct.memorise(t, np.stack([given[t].labels == k for k in (1, 2)])) for t in (3, 4)]
+    for t in (5, 6, 11):
+        want = np.moveaxis(direct.probabilities(t, nearest)[:3], 0, -1)
+        np.testing.assert_allclose(got[t], want, atol=2e-4)
+    np.testing.assert_array_equal(got[4][..., 1], given[4].labels == 1)
+
+
 def test_working_size_keeps_multiples_of_16_and_small_videos():
-    assert working_size((480, 854), 480) == (272, 480)
-    assert working_size((48, 64), 480) == (48, 64)
-    assert working_size((10, 2000), 480) == (16, 480)
+    config = STMConfig(working_side=480)
+    assert working_size((480, 854), config) == (272, 480)
+    assert working_size((48, 64), config) == (48, 64)
+    assert working_size((10, 2000), config) == (16, 480)
     image = np.zeros((100, 60, 3), np.uint8)
     assert shrink(image, (32, 16)).shape == (32, 16, 3)
+
+
+def test_the_published_working_size_shrinks_to_480_and_never_enlarges():
+    config = STMConfig(short_side=480)
+    assert working_size((480, 854), config) == (480, 854)
+    assert working_size((1080, 1920), config) == (480, 853)
+    assert working_size((1920, 1080), config) == (853, 480)
+    assert working_size((360, 640), config) == (360, 640)
+    assert MODELS["stm-resnet50"].config.short_side == 480

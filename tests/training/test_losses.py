@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from ivs_jax.training.losses import label_cross_entropy, normalised_focal, soft_iou
+from ivs_jax.training.losses import (
+    label_cross_entropy,
+    normalised_focal,
+    scales_cross_entropy,
+    scribble_weights,
+    soft_iou,
+)
 
 
 def _truth(seed=0):
@@ -145,3 +151,69 @@ def test_extreme_logits_are_finite_with_their_gradient():
     truth = jnp.array([[[1, 0, 0, 1]]])
     value, gradient = jax.value_and_grad(normalised_focal)(logits, truth)
     assert np.isfinite(value) and np.isfinite(gradient).all() and np.abs(gradient).max() > 0.1
+
+
+SCALES = (16, 8, 2)
+
+
+def _scales():
+    rng = np.random.default_rng(4)
+    logits = [rng.normal(size=(3, side, side, 2)).astype(np.float32) * 2 for side in SCALES]
+    return logits, rng.random((3, 16, 16), np.float32)
+
+
+def _plain_scales(logits, truth, weights):
+    """By hand: with `align_corners` pixel i of s lies at i (S - 1) / (s - 1)."""
+    losses = []
+    for sample in range(len(truth)):
+        total = 0.0
+        for scores, weight in zip(logits, weights, strict=True):
+            side, terms = scores.shape[1], []
+            at = [i * (truth.shape[1] - 1) / (side - 1) for i in range(side)]
+            for i, y in enumerate(at):
+                for j, x in enumerate(at):
+                    a, b = min(int(y), 14), min(int(x), 14)
+                    v, u = y - a, x - b
+                    corners = truth[sample, a : a + 2, b : b + 2]
+                    value = np.array([1 - v, v]) @ corners @ np.array([1 - u, u])
+                    row = [float(s) for s in scores[sample, i, j]]
+                    chosen = row[int(round(float(value)))]
+                    terms.append(math.log(sum(math.exp(s) for s in row)) - chosen)
+            total += weight * sum(terms) / len(terms)
+        losses.append(total)
+    return losses
+
+
+def test_cross_entropy_at_all_scales_equals_plain_loops():
+    (logits, truth), weights = _scales(), (1.0, 0.5, 2.0)
+    loss = jax.jit(scales_cross_entropy, static_argnames="weights")
+    found = loss(logits, truth, weights=weights)
+    np.testing.assert_allclose(found, _plain_scales(logits, truth, weights), rtol=1e-5)
+    # The official demo looks at the first scale alone.
+    first = loss(logits, truth, weights=(1, 0, 0))
+    np.testing.assert_allclose(first, _plain_scales(logits, truth, (1, 0, 0)), rtol=1e-5)
+
+
+def test_truth_gets_no_gradient_and_logits_that_of_finite_differences():
+    logits, truth = _scales()
+
+    @jax.jit
+    def f(logits, truth):
+        return jnp.sum(scales_cross_entropy(logits, truth, weights=(1, 1, 1)))
+
+    check_grads(lambda x: f(x, truth), (logits,), order=1, modes=["rev"], atol=1e-2, rtol=1e-2)
+    assert not jax.grad(f, argnums=1)(logits, jnp.asarray(truth)).any()
+
+
+def test_samples_without_scribbles_have_no_weight():
+    positive, negative = np.zeros((2, 4, 3, 5), np.float32)
+    positive[0, 1, 1] = negative[0, 2, 2] = negative[3, 0, 0] = 1
+    found = scribble_weights(jnp.asarray(positive), jnp.asarray(negative))
+    np.testing.assert_allclose(found, np.array([1, 0, 0, 1]) / 0.501, rtol=1e-6)
+    assert not scribble_weights(jnp.zeros((2, 3, 5)), jnp.zeros((2, 3, 5))).any()
+
+
+def test_one_weight_a_scale():
+    logits, truth = _scales()
+    with pytest.raises(ValueError, match="weights must be one per scale, 3, found 2"):
+        scales_cross_entropy(logits, truth, weights=(1, 1))

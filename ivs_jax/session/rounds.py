@@ -1,0 +1,55 @@
+"""What a round of scribbles changes: how far it reaches and how it joins the round before (IPN).
+
+After the interaction on one frame the masks are carried to the nearest frames that were annotated
+in earlier rounds; on the way the new result counts less and less. As the paper means it (spec
+section 7): the merge in the released demo does nothing.
+"""
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Round(NamedTuple):
+    """Reach of a round.
+
+    Attributes:
+      left, right: first and last frame that are carried anew, both included.
+      weights: `[T]` float32 in [0, 1], how much the new result of each frame counts.
+    """
+
+    left: int
+    right: int
+    weights: np.ndarray
+
+
+def plan_round(target: int, annotated: Collection[int], count: int) -> Round:
+    """The round after an interaction on frame `target` of a video of `count` frames.
+
+    `annotated` are the frames of earlier rounds. Towards an annotated frame the weight falls
+    linearly from 1 at the target to 0 there and beyond; on a side without one it is 1 throughout.
+    Raises ValueError for a frame outside the video.
+    """
+    for name, frames in (("target", [target]), ("annotated", annotated)):
+        if outside := [frame for frame in frames if not 0 <= frame < count]:
+            raise ValueError(f"{name} must be in 0..{count - 1}, found {outside[0]}")
+    before = max((frame for frame in annotated if frame < target), default=None)
+    after = min((frame for frame in annotated if frame > target), default=None)
+    distance = np.arange(count) - target
+    weights = np.ones(count)
+    for end, side in ((before, distance < 0), (after, distance > 0)):
+        if end is not None:
+            weights[side] = np.maximum(0, 1 - np.abs(distance[side] / (end - target)))
+    left, right = 0 if before is None else before, count - 1 if after is None else after
+    return Round(left, right, weights.astype(np.float32))
+
+
+def merge_rounds(new: np.ndarray, previous: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Probabilities after a round: `weights * new + (1 - weights) * previous`.
+
+    `new` and `previous` are `[T, ...]` float32 of the same shape (of frames that were not carried
+    anew any values), `weights` `[T]` from `plan_round`.
+    """
+    w = weights.reshape(-1, *[1] * (new.ndim - 1))
+    return w * new + (1 - w) * previous
