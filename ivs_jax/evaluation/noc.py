@@ -2,6 +2,7 @@
 
 Per object: the prediction starts empty; the robot clicks the largest error, the interactor answers
 with all clicks so far and its last probability; stop at the target IoU or after `max_clicks`.
+Given clicks (`replay`) take the place of the robot's and are run to their end.
 """
 
 import time
@@ -13,6 +14,8 @@ from typing import Protocol
 import numpy as np
 
 from ivs_jax.evaluation.click_dataset import ClickSample, open_click_dataset
+from ivs_jax.evaluation.noc_clicks import Click, ClicksByName, replay_problem, write_clicks
+from ivs_jax.evaluation.noc_config import noc_config, threshold_of
 from ivs_jax.evaluation.noc_log import NocLog
 from ivs_jax.evaluation.noc_report import NocReport, Trial, summarise, write_report
 from ivs_jax.evaluation.region import iou
@@ -22,13 +25,12 @@ from ivs_jax.types import Clicks, Interaction, make_clicks
 
 __all__ = ["NocReport", "Trial", "open_click_dataset", "run_noc", "run_trial"]
 
-DEFAULT_THRESHOLD = 0.5  # of BRS; f-BRS uses 0.49: an interactor says so in `threshold`
 LOG = "progress.jsonl"
 
 
 class ClickInteractor(Protocol):
-    """What is measured. Optional attributes: `name`, `refine`, `threshold` (mask = p > threshold)
-    and `fingerprint` (changes with the weights; guards a resumed run)."""
+    """What is measured. Optional attributes: `name`, `refine`, `config` (of the refinement),
+    `threshold` (mask = p > threshold), `fingerprint` (changes with the weights: guards a log)."""
 
     def predict(
         self, image: np.ndarray, clicks: Clicks, previous: np.ndarray | None
@@ -44,6 +46,9 @@ def run_noc(
     target: float = 0.90,
     out: str | Path | None = None,
     workers: int = 1,
+    batch: int | None = None,
+    replay: ClicksByName | None = None,
+    save_clicks: str | Path | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> NocReport:
     """Runs the click protocol over `dataset` and returns (and writes) the report.
@@ -54,6 +59,11 @@ def run_noc(
       limit: only the first so many objects.
       out: folder for report.json, report.md, per_object.csv and curve.png. While the run goes on
         it holds one line per finished object, from which an interrupted run resumes.
+      batch: this many objects at once, the robot on the device too (`noc_device`); for a
+        `session.click.ClickInteractor`. Without it objects are clicked one after the other.
+      replay: clicks of each object instead of the robot's, see `noc_clicks.read_clicks`; objects
+        without any are skipped.
+      save_clicks: file for the clicks of this run, see `noc_clicks`.
       progress: called with (objects done, objects in all, name).
 
     Objects that cannot be measured (no object in the mask, sizes that differ, unreadable files,
@@ -65,13 +75,18 @@ def run_noc(
             "expected max_clicks >= 1, 0 < target <= 1, workers >= 1, found "
             f"max_clicks={max_clicks}, target={target}, workers={workers}"
         )
+    if batch is not None and (workers > 1 or replay is not None):
+        raise ValueError("batch goes with neither workers nor replay: leave one of them out")
     samples = dataset if isinstance(dataset, Sequence) else list(dataset)
     total = len(samples) if limit is None else min(limit, len(samples))
-    config = _config(dataset, interactor, max_clicks, target)
+    config = noc_config(dataset, interactor, max_clicks=max_clicks, target=target, replay=replay)
     log = NocLog(Path(out) / LOG, config) if out is not None else None
     trials: list[Trial] = []
     seen: set[str] = set()
-    jobs = _measure(samples, total, interactor, log, max_clicks, target, workers)
+    if batch is None:
+        jobs = _measure(samples, total, interactor, log, max_clicks, target, workers, replay)
+    else:
+        jobs = _measure_batches(samples, total, interactor, log, max_clicks, target, batch)
     for trial in jobs:
         if trial.name in seen:
             raise ValueError(f"object name {trial.name!r} occurs twice, expected unique names")
@@ -81,35 +96,52 @@ def run_noc(
             log.add(trial)
         if progress:
             progress(len(trials), total, trial.name)
+    if batch is not None:  # finished in another order
+        place = {name: i for i, name in enumerate(_names(samples))}
+        trials.sort(key=lambda trial: place.get(trial.name, total))
     unpaired = [Trial(name, skipped=reason) for name, reason in getattr(dataset, "skipped", ())]
-    report = summarise(trials + unpaired, config, workers=workers, device=device_description())
+    report = summarise(
+        trials + unpaired, config, workers=workers, batch=batch, device=device_description()
+    )
     if out is not None:
         write_report(report, trials, Path(out))
+    if save_clicks is not None:
+        write_clicks(save_clicks, trials)
     if log:
         log.path.unlink()  # finished: the next run measures afresh
     return report
 
 
 def run_trial(
-    sample: ClickSample, interactor: ClickInteractor, *, max_clicks: int = 20, target: float = 0.90
+    sample: ClickSample,
+    interactor: ClickInteractor,
+    *,
+    max_clicks: int = 20,
+    target: float = 0.90,
+    replay: Sequence[Click] | None = None,
 ) -> Trial:
-    """Clicks one object until the target or the last click."""
+    """Clicks one object until the target or the last click; with `replay`, exactly those."""
     name, image, mask, ignore = sample
-    problem = _problem(image, mask, ignore)
+    problem = unusable(sample)
+    if replay is not None and not problem:
+        problem = replay_problem(replay, mask.shape, max_clicks)
     if problem:
         return Trial(name, skipped=problem)
-    threshold = getattr(interactor, "threshold", DEFAULT_THRESHOLD)
+    threshold = threshold_of(interactor)
     trial, probability = Trial(name), None
     prediction = np.zeros(mask.shape, bool)
     while len(trial.ious) < max_clicks:
-        click = next_click(mask, prediction, ignore=ignore, clicked=trial.clicks)
+        if replay is None:
+            click = next_click(mask, prediction, ignore=ignore, clicked=trial.clicks)
+        else:
+            click = replay[len(trial.clicks)] if len(trial.clicks) < len(replay) else None
         if click is None:
             break
         trial.clicks.append(click)
         points, labels = [c[:2] for c in trial.clicks], [c[2] for c in trial.clicks]
         try:
             answer = interactor.predict(
-                image, make_clicks(points, labels, capacity=_capacity(max_clicks)), probability
+                image, make_clicks(points, labels, capacity=click_capacity(max_clicks)), probability
             )
         except ValueError as error:
             return Trial(name, skipped=f"click {len(points)}: {error}")
@@ -119,7 +151,7 @@ def run_trial(
         trial.satisfied.append(all(prediction[y, x] == (k == 1) for x, y, k in trial.clicks))
         trial.evaluations.append(int(answer.evaluations))
         trial.compile_seconds += float(answer.seconds.get("compile", 0.0))
-        if trial.ious[-1] >= target:
+        if replay is None and trial.ious[-1] >= target:
             break
     return trial
 
@@ -132,6 +164,7 @@ def _measure(
     max_clicks: int,
     target: float,
     workers: int,
+    replay: ClicksByName | None,
 ) -> Iterator[Trial]:
     """Trials in the order of the data set, those of the log taken from there."""
     names = getattr(samples, "names", None)
@@ -146,7 +179,8 @@ def _measure(
             return Trial(names[index] if names else f"object {index}", skipped=str(error))
         if log and sample.name in log.done:
             return log.done[sample.name]
-        trial = run_trial(sample, interactor, max_clicks=max_clicks, target=target)
+        clicks = None if replay is None else replay.get(sample.name, ())
+        trial = run_trial(sample, interactor, max_clicks=max_clicks, target=target, replay=clicks)
         trial.seconds = time.perf_counter() - start
         return trial
 
@@ -160,27 +194,39 @@ def _measure(
         pool.shutdown(cancel_futures=True)
 
 
-def _config(
-    dataset: object, interactor: object, max_clicks: int, target: float
-) -> dict[str, str | float]:
-    return {
-        "dataset": str(getattr(dataset, "name", "unnamed")),
-        "model": str(getattr(interactor, "name", type(interactor).__name__)),
-        "refine": str(getattr(interactor, "refine", "")),
-        "weights": str(getattr(interactor, "fingerprint", "")),
-        "max_clicks": max_clicks,
-        "target": target,
-        "threshold": float(getattr(interactor, "threshold", DEFAULT_THRESHOLD)),
-    }
+def _measure_batches(
+    samples: Sequence[ClickSample],
+    total: int,
+    interactor: ClickInteractor,
+    log: NocLog | None,
+    max_clicks: int,
+    target: float,
+    batch: int,
+) -> Iterator[Trial]:
+    """Trials in the order in which they are finished, those of the log first."""
+    from ivs_jax.evaluation.noc_device import measure_batches  # it imports this module
+
+    names = _names(samples)[:total]
+    done = log.done if log else {}
+    yield from (done[name] for name in names if name in done)
+    left = [index for index, name in enumerate(names) if name not in done]
+    yield from measure_batches(
+        samples, left, interactor, max_clicks=max_clicks, target=target, batch=batch
+    )
 
 
-def _capacity(max_clicks: int) -> int:
+def _names(samples: Sequence[ClickSample]) -> list[str]:
+    return list(getattr(samples, "names", None) or (sample[0] for sample in samples))
+
+
+def click_capacity(max_clicks: int) -> int:
     """One capacity for every click of a run: nothing is compiled after the first."""
     return max(32, max_clicks)
 
 
-def _problem(image: np.ndarray, mask: np.ndarray, ignore: np.ndarray | None) -> str | None:
+def unusable(sample: ClickSample) -> str | None:
     """Why this object cannot be measured, or None."""
+    _, image, mask, ignore = sample
     if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8:
         return f"image must be [H, W, 3] uint8, found {image.shape} {image.dtype}"
     for name, array in (("mask", mask), ("ignore", ignore)):

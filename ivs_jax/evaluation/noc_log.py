@@ -16,14 +16,17 @@ class NocLog:
 
     def __init__(self, path: Path, config: Mapping[str, Any]) -> None:
         self.path, self.done = path, dict[str, Trial]()
-        head = {"fingerprint": _fingerprint(config), "config": dict(config)}
+        head = {"fingerprint": digest(config), "config": dict(config)}
         lines = _json_lines(path) if path.exists() else []
         if lines and lines[0].get("fingerprint") != head["fingerprint"]:
             raise ValueError(
                 f"{path}: left by a run of {lines[0].get('config')}, this one is {dict(config)}; "
                 "choose another folder or delete that file"
             )
-        self.done = {line["name"]: Trial(**line) for line in lines[1:]}
+        try:
+            self.done = {line["name"]: Trial(**line) for line in lines[1:]}
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{path}: left by another version ({error}), delete it") from error
         # Written again as a whole, so that a line cut off by the interruption goes away.
         write_text(path, "".join(json.dumps(line) + "\n" for line in [head, *lines[1:]]))
 
@@ -44,5 +47,6 @@ def _json_lines(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def _fingerprint(config: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(dict(config), sort_keys=True).encode()).hexdigest()[:16]
+def digest(value: Mapping[str, Any]) -> str:
+    """A short name for the content of `value`."""
+    return hashlib.sha256(json.dumps(dict(value), sort_keys=True).encode()).hexdigest()[:16]

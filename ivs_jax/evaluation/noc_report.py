@@ -48,6 +48,8 @@ class NocReport:
 
     Attributes:
       objects: how many were measured; the skipped ones are not among them.
+      options: settings of the refinement that differ from the published ones.
+      replay: digest of the given clicks; empty where the robot clicked.
       noc: mean number of clicks to IoU >= 80/85/90 %, `max_clicks` where it was never reached.
         Levels above the target are absent (the run stopped before them).
       failures: how many objects never reached the level.
@@ -58,16 +60,19 @@ class NocReport:
       evaluations: mean number of network evaluations of the refinement per click.
       spc: `warm`, seconds per click with loading and robot, without `compile`, the seconds that the
         interactor spent compiling in the whole run.
+      batch: objects at once on the device; None where they came one after the other.
       skipped: `{"name", "reason"}` of every object that was not measured.
     """
 
     dataset: str
     model: str
     refine: str
+    options: dict[str, Any]
     weights: str
     max_clicks: int
     target: float
     threshold: float
+    replay: str
     objects: int
     clicks: int
     noc: dict[str, float]
@@ -78,12 +83,18 @@ class NocReport:
     evaluations: float
     spc: dict[str, float]
     workers: int
+    batch: int | None
     device: str
     skipped: list[dict[str, str]]
 
 
 def summarise(
-    trials: Sequence[Trial], config: Mapping[str, Any], *, workers: int, device: str
+    trials: Sequence[Trial],
+    config: Mapping[str, Any],
+    *,
+    workers: int,
+    device: str,
+    batch: int | None = None,
 ) -> NocReport:
     """Means over the measured trials. Raises ValueError when there is none."""
     skipped = [{"name": t.name, "reason": t.skipped} for t in trials if t.skipped]
@@ -113,6 +124,7 @@ def summarise(
             "warm": (sum(trial.seconds for trial in done) - compiled) / clicks,
         },
         workers=workers,
+        batch=batch,
         device=device,
         skipped=skipped,
     )
@@ -121,7 +133,7 @@ def summarise(
 def write_report(report: NocReport, trials: Sequence[Trial], out: Path) -> None:
     """Writes report.json, report.md, per_object.csv and curve.png into `out`."""
     write_json(out / "report.json", asdict(report))
-    write_text(out / "report.md", as_markdown(report))
+    write_text(out / "report.md", as_markdown(report) + "\n![mean IoU per click](curve.png)\n")
     write_text(out / "per_object.csv", _csv(trials))
     write_figure(out / "curve.png", _curve(report))
 
@@ -137,13 +149,15 @@ def as_markdown(report: NocReport) -> str:
         ["network evaluations per click", report.evaluations],
         ["seconds per click, warm", report.spc["warm"]],
         ["seconds of compilation, in all", report.spc["compile"]],
+        ["objects at once", report.batch or report.workers],
         ["device", report.device],
     ]
     refine = f", refinement {report.refine}" if report.refine else ""
+    refine += "".join(f", {key} {value}" for key, value in report.options.items())
     page = [
         f"# NoC on {report.dataset}: {report.model}{refine}\n",
         f"{report.objects} objects, {report.clicks} clicks (at most {report.max_clicks} each), "
-        f"{len(report.skipped)} skipped.\n",
+        f"{len(report.skipped)} skipped.{' Clicks from a file, no robot.' * bool(report.replay)}\n",
         markdown_table(["IoU", "NoC", "never reached", "at the cap"], level_rows),
         markdown_table(["", "value"], facts),
     ]

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from ivs_jax.evaluation.click_dataset import ClickSample
-from ivs_jax.evaluation.noc import open_click_dataset, run_noc
+from ivs_jax.evaluation.noc import run_noc
 from ivs_jax.types import Interaction
 
 
@@ -163,46 +163,3 @@ def test_threads_give_the_same_numbers():
     data = [sample(f"{rows}", rows=rows) for rows in (4, 6, 8, 10)]
     one, four = run_noc(data, Growing()), run_noc(data, Growing(), workers=4)
     assert one.noc == four.noc and one.mean_iou == four.mean_iou and four.workers == 4
-
-
-def write(folder, name, array):
-    folder.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(array).save(folder / name)
-
-
-def test_folders_are_read_by_stem_and_what_is_wrong_is_listed(tmp_path):
-    _, image, mask = sample()[:3]
-    images, masks = tmp_path / "set" / "images", tmp_path / "set" / "masks"
-    greys = {
-        "one": mask.astype(np.uint8),
-        "two": mask * np.uint8(255),
-        "ids": mask + np.tri(20, 30, dtype=np.uint8),
-        "void": np.where(mask, 255, 128).astype(np.uint8),
-        "torn": mask.astype(np.uint8),
-    }
-    for name, grey in greys.items():
-        write(images, f"{name}.png", image)
-        write(masks, f"{name}.png", grey)
-    (images / "torn.png").write_bytes(b"not an image")
-    write(images, "alone.png", image)
-    write(masks, "lost.png", greys["one"])
-    dataset = open_click_dataset(tmp_path / "set")
-    assert dataset.names == ("ids", "one", "torn", "two", "void")
-    report = run_noc(dataset, Growing())
-    reasons = {entry["name"]: entry["reason"] for entry in report.skipped}
-    assert report.dataset == "set" and report.objects == 3
-    assert set(reasons) == {"ids", "torn", "alone", "lost"}
-    assert "values 0, 1, 2" in reasons["ids"] and "torn.png" in reasons["torn"]
-    assert (dataset[4].ignore == ~mask).all() and (dataset[4].mask == mask).all()
-    assert dataset[1].ignore is None and len(dataset[:2]) == 2
-
-
-def test_folders_without_data_are_named(tmp_path):
-    with pytest.raises(ValueError, match=f"{tmp_path}.*an empty folder"):
-        open_click_dataset(tmp_path)
-    with pytest.raises(ValueError, match="no such folder"):
-        open_click_dataset(tmp_path / "none")
-    (tmp_path / "images").mkdir()
-    (tmp_path / "masks").mkdir()
-    with pytest.raises(ValueError, match=f"{tmp_path}: no image with a mask"):
-        open_click_dataset(tmp_path)

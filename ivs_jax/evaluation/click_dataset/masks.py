@@ -1,0 +1,83 @@
+"""What the values of a mask file mean, one function a rule. All raise ValueError naming the file.
+
+Each gives `(object, ignore)`, both `[H, W]` bool, ignore None where every pixel counts.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ivs_jax.io.images import to_rgb
+
+Masks = tuple[np.ndarray, np.ndarray | None]
+
+IGNORE_GREY, KNOWN_GREYS = 128, {0, 64, 128, 255}  # of GrabCut and Berkeley
+VOID = 255  # of VOC and DAVIS
+
+
+def read_click_mask(path: Path) -> Masks:
+    """One object, the rule taken from the values themselves (Berkeley, COCO_MVal, own folders).
+
+    {0, v}: v is the object. Greys of {0, 64, 128, 255} with a 128: as `read_trimap`. {0, 1, 255}:
+    1 is the object, 255 ignored (VOC). Anything else, such as a map of instance ids, is an error:
+    which object is meant would be a guess.
+    """
+    values = read_values(path)
+    found = set(np.unique(values).tolist())
+    if IGNORE_GREY in found and found <= KNOWN_GREYS:
+        return values > IGNORE_GREY, values == IGNORE_GREY
+    if found - {0} == {1, VOID}:
+        return values == 1, values == VOID
+    if len(found - {0}) > 1:
+        shown = ", ".join(str(value) for value in sorted(found)[:6])
+        raise ValueError(
+            f"{path}: expected one object (0 and one value), found values {shown}; if they are "
+            "instance ids, ask for each as an object (--instances)"
+        )
+    return values > 0, None
+
+
+def read_trimap(path: Path) -> Masks:
+    """GrabCut's greys (spec/evaluation.md 1.3): above 128 is the object, 128 is ignored."""
+    grey = to_rgb(read_image(path))[..., 0]  # a BMP has a palette even when it is grey
+    return grey > IGNORE_GREY, grey == IGNORE_GREY
+
+
+def read_union(path: Path) -> Masks:
+    """All that is not black is the object: the rule of f-BRS for DAVIS and COCO_MVal."""
+    return to_rgb(read_image(path)).max(-1) > 0, None
+
+
+def read_instance(path: Path, number: int) -> Masks:
+    """The object with id `number`; `VOID` is ignored."""
+    values = read_values(path)
+    void = values == VOID
+    return values == number, void if void.any() else None
+
+
+def instance_ids(path: Path) -> list[int]:
+    """Ids in a map of instances: all values but 0 and `VOID`."""
+    return sorted(set(np.unique(read_values(path)).tolist()) - {0, VOID})
+
+
+def read_values(path: Path) -> np.ndarray:
+    """The stored values of a grey or palette image, `[H, W]` int32."""
+    file = read_image(path)
+    values = np.asarray(file)
+    if values.ndim == 3:
+        values = to_rgb(file)
+        if (values != values[..., :1]).any():
+            raise ValueError(f"{path}: expected a grey or index mask, found colours")
+        values = values[..., 0]
+    return values.astype(np.int32)
+
+
+def read_image(path: Path) -> Image.Image:
+    """The decoded file."""
+    try:
+        with Image.open(path) as file:
+            file.load()
+            return file.copy()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path}: not a readable image ({error})") from error

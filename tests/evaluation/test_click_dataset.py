@@ -1,0 +1,237 @@
+"""Click benchmarks in their published layouts, as tiny trees on disk."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import savemat
+
+from ivs_jax.evaluation.click_dataset import LAYOUTS, open_click_dataset, read_click_mask
+
+BOX = np.zeros((20, 30), bool)
+BOX[5:15, 5:25] = True
+RIM = np.zeros((20, 30), bool)
+RIM[4:16, 4:26] = True
+RIM &= ~BOX
+PHOTO = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+PALETTE = [0, 0, 0, 128, 0, 0, 0, 128, 0, *[90] * 759]
+
+
+def write(path, array, *, palette=False):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(np.asarray(array, np.uint8))
+    if palette:
+        image.putpalette(PALETTE)
+    image.save(path)
+
+
+def write_mat(path, segmentation):
+    """As SBD's: a 1 x 1 struct with the fields in their order."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fields = {
+        "Segmentation": segmentation,
+        "Boundaries": np.zeros(3),
+        "Categories": np.array([[7], [9]], np.uint8),
+    }
+    savemat(path, {"GTinst": fields}, do_compression=True)
+
+
+def same(found, expected):
+    return found is not None and np.array_equal(found, expected)
+
+
+def two_boxes():
+    ids = np.zeros((20, 30), np.uint8)
+    ids[2:8, 2:12], ids[10:18, 15:28] = 1, 2
+    return ids
+
+
+def test_grabcut(tmp_path):
+    trimap = np.where(BOX, 255, np.where(RIM, 128, 0))
+    write(tmp_path / "data_GT" / "banana.JPG", PHOTO)
+    write(tmp_path / "boundary_GT" / "banana.bmp", trimap)
+    write(tmp_path / "data_GT" / "flower.bmp", PHOTO)
+    write(tmp_path / "boundary_GT" / "flower.bmp", np.where(BOX, 255, 0))
+    data = open_click_dataset(tmp_path)
+    assert data.name == "GrabCut" and data.names == ("banana", "flower")
+    banana, flower = data
+    assert same(banana.mask, BOX) and same(banana.ignore, RIM)
+    assert (flower.image == PHOTO).all()
+    assert flower.ignore is not None and not flower.ignore.any()
+
+
+def test_berkeley_with_two_objects_in_an_image(tmp_path):
+    root = tmp_path / "Berkeley"
+    ids = two_boxes()
+    write(root / "images" / "1001.jpg", PHOTO)
+    write(root / "images" / "2002.jpg", PHOTO)
+    write(root / "masks" / "1001.png", np.where(BOX, 255, np.where(RIM, 128, 0)))
+    write(root / "masks" / "2002#1.png", np.where(ids == 1, 255, 0))
+    write(root / "masks" / "2002#2.png", np.where(ids == 2, 255, 0))
+    data = open_click_dataset(root)
+    assert data.name == "Berkeley" and data.names == ("1001", "2002#1", "2002#2")
+    assert same(data[0].ignore, RIM) and same(data[0].mask, BOX)
+    assert [(sample.mask == (ids == i)).all() for i, sample in enumerate(data)][1:] == [True, True]
+    assert data.skipped == ()
+
+
+def test_davis_takes_the_union_of_the_objects(tmp_path):
+    ids = two_boxes()
+    for name, palette in (("camel_00010", True), ("dogs_00030", False)):
+        write(tmp_path / "img" / f"{name}.jpg", PHOTO)
+        colours = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0]])[ids]
+        write(tmp_path / "gt" / f"{name}.png", ids if palette else colours, palette=palette)
+    data = open_click_dataset(tmp_path)
+    assert len(data) == 2
+    for sample in data:
+        assert (sample.mask == (ids > 0)).all() and sample.ignore is None
+
+
+def test_sbd_has_every_instance_of_its_validation_images(tmp_path):
+    ids = two_boxes()
+    void = ids.copy()
+    void[0, :] = 255
+    for name, segmentation in (("2008_2", ids), ("2008_1", void), ("2009_9", ids)):
+        write(tmp_path / "img" / f"{name}.jpg", PHOTO)
+        write_mat(tmp_path / "inst" / f"{name}.mat", segmentation)
+    (tmp_path / "val.txt").write_text("2008_2\n2008_1\n\n2008_2\n")
+    (tmp_path / "train.txt").write_text("2009_9\n")
+    data = open_click_dataset(tmp_path)
+    assert data.name == "SBD" and data.names == ("2008_2#1", "2008_2#2", "2008_1#1", "2008_1#2")
+    for sample, number in zip(data, (1, 2, 1, 2), strict=True):
+        assert (sample.mask == (ids == number)).all() and sample.ignore is None
+        assert sample.image.shape == (20, 30, 3)
+
+
+def test_sbd_lists_what_it_cannot_use(tmp_path):
+    good = tmp_path / "inst" / "good.mat"
+    write_mat(good, two_boxes())
+    write_mat(tmp_path / "inst" / "none.mat", two_boxes() * 0)
+    write_mat(tmp_path / "inst" / "unseen.mat", two_boxes())
+    write_mat(tmp_path / "inst" / "colour.mat", PHOTO)
+    savemat(tmp_path / "inst" / "other.mat", {"GTcls": {"Segmentation": two_boxes()}})
+    whole = good.read_bytes()
+    for cut in (0, 60, 130, 150, len(whole) - 30):
+        (tmp_path / "inst" / f"torn{cut}.mat").write_bytes(whole[:cut])
+    (tmp_path / "inst" / "v73.mat").write_bytes(b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" * 9)
+    names = [path.stem for path in (tmp_path / "inst").iterdir()] + ["absent"]
+    for name in set(names) - {"unseen"}:
+        write(tmp_path / "img" / f"{name}.jpg", PHOTO)
+    (tmp_path / "val.txt").write_text("\n".join(names))
+    data = open_click_dataset(tmp_path)
+    reasons = dict(data.skipped)
+    assert data.names == ("good#1", "good#2") and set(reasons) == set(names) - {"good"}
+    assert reasons.pop("none") == "no instance in the image"
+    assert "unseen.jpg: no such image" in reasons.pop("unseen")
+    for name, reason in reasons.items():
+        assert f"{name}.mat" in reason and "GTinst.Segmentation" in reason
+    (tmp_path / "val.txt").write_text("absent")
+    with pytest.raises(ValueError, match=r"layout sbd\), 1 skipped; first: absent: .*absent.mat"):
+        open_click_dataset(tmp_path)
+
+
+def test_instances_are_objects_only_when_asked_for(tmp_path):
+    ids = two_boxes() * 2  # 2 and 4
+    ids[0] = 255
+    for name, mask in (("many", ids), ("none", ids * 0), ("torn", ids)):
+        write(tmp_path / "images" / f"{name}.png", PHOTO)
+        write(tmp_path / "masks" / f"{name}.png", mask, palette=True)
+    (tmp_path / "masks" / "torn.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"many.png: .*values 0, 2, 4, 255.*--instances"):
+        open_click_dataset(tmp_path)[0]
+    data = open_click_dataset(tmp_path, instances=True)
+    assert data.names == ("many#2", "many#4")
+    assert dict(data.skipped)["none"] == "mask without object" and "torn" in dict(data.skipped)
+    for sample, number in zip(data, (2, 4), strict=True):
+        assert (sample.mask == (ids == number)).all() and (sample.ignore == (ids == 255)).all()
+    write(tmp_path / "davis" / "img" / "a.png", PHOTO)
+    write(tmp_path / "davis" / "gt" / "a.png", BOX)
+    with pytest.raises(ValueError, match="images/ and masks/, found davis"):
+        open_click_dataset(tmp_path / "davis", instances=True)
+
+
+@pytest.mark.parametrize(
+    ("values", "object_value", "ignored"),
+    [
+        ((0, 1), 1, None),
+        ((0, 7), 7, None),
+        ((0, 128, 255), 255, 128),
+        ((0, 1, 255), 1, 255),
+        ((64, 128, 255), 255, 128),
+    ],
+)
+def test_values_of_a_single_mask(tmp_path, values, object_value, ignored):
+    grey = np.resize(np.array(values, np.uint8), (4, 6))
+    for name in ("mask.png", "mask.bmp"):
+        write(tmp_path / name, grey)
+        mask, ignore = read_click_mask(tmp_path / name)
+        assert (mask == (grey == object_value)).all()
+        assert ignore is None if ignored is None else (ignore == (grey == ignored)).all()
+
+
+def test_a_mask_of_16_bits_keeps_its_ids(tmp_path):
+    path = tmp_path / "mask.png"
+    Image.fromarray(np.where(BOX, 300, 0).astype(np.uint16)).save(path)
+    mask, _ = read_click_mask(path)
+    assert (mask == BOX).all()
+
+
+def test_a_colour_mask_is_an_error_where_ids_are_expected(tmp_path):
+    write(tmp_path / "mask.png", PHOTO)
+    with pytest.raises(ValueError, match=r"mask.png: expected a grey or index mask, found colours"):
+        read_click_mask(tmp_path / "mask.png")
+
+
+def test_files_without_a_partner_are_listed_and_hidden_ones_ignored(tmp_path):
+    root = tmp_path / "set"
+    for path in ("images/one.png", "images/alone.png", "masks/one.png", "masks/lost.png"):
+        write(root / path, PHOTO if "images" in path else BOX)
+    (root / "masks" / ".DS_Store").write_bytes(b"x")
+    data = open_click_dataset(root)
+    assert data.name == "set" and data.names == ("one",)
+    assert data.skipped == (("alone", "image without mask"), ("lost", "mask without image"))
+    write(root / "masks" / "one.bmp", BOX)
+    with pytest.raises(ValueError, match=r"one.png: same name as one.bmp"):
+        open_click_dataset(root)
+
+
+def test_parts_of_a_data_set(tmp_path):
+    for name in "abc":
+        write(tmp_path / "images" / f"{name}.png", PHOTO)
+        write(tmp_path / "masks" / f"{name}.png", BOX)
+    data = open_click_dataset(tmp_path)
+    assert data[:2].names == ("a", "b") and data[-1].name == "c" and data[:0].names == ()
+    some = data.only(["c", "x", "a"])
+    assert some.names == ("a", "c") and some.skipped == (("x", "not in the data set"),)
+
+
+def test_folders_without_data_are_named(tmp_path):
+    with pytest.raises(ValueError, match=f"{tmp_path}: found an empty folder, .*sbd: img, inst"):
+        open_click_dataset(tmp_path)
+    with pytest.raises(ValueError, match="no such folder"):
+        open_click_dataset(tmp_path / "none")
+    (tmp_path / "images").mkdir()
+    (tmp_path / "masks").mkdir()
+    with pytest.raises(ValueError, match=rf"{tmp_path}: no image with a mask .*masks\), 0 skipped"):
+        open_click_dataset(tmp_path)
+
+
+def test_a_layout_that_is_unknown_absent_or_not_the_only_one(tmp_path):
+    for name in ("images", "masks", "img", "gt"):
+        write(tmp_path / name / "a.png", BOX)
+    with pytest.raises(ValueError, match="the layouts davis and masks, choose one"):
+        open_click_dataset(tmp_path)
+    for layout in ("davis", "masks"):
+        assert open_click_dataset(tmp_path, layout=layout).names == ("a",)
+    with pytest.raises(ValueError, match=r"sbd has img, inst, val.txt, no inst in gt, images, img"):
+        open_click_dataset(tmp_path, layout="sbd")
+    with pytest.raises(ValueError, match="layout 'voc': expected one of grabcut, davis, masks"):
+        open_click_dataset(tmp_path, layout="voc")
+
+
+def test_the_command_line_offers_every_layout(capsys):
+    from ivs_jax.cli import main
+
+    with pytest.raises(SystemExit):
+        main(["eval", "noc", "--help"])
+    text = capsys.readouterr().out
+    assert all(layout.name in text for layout in LAYOUTS)
