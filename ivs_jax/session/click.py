@@ -6,6 +6,7 @@ second click on.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -13,43 +14,39 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 from ivs_jax.cache import CompileClock
-from ivs_jax.interaction.maps import encode_clicks
-from ivs_jax.interaction.zoom import touches_border, widened, zoom_window
-from ivs_jax.models.brs import ClickNet, ImageFeatures
+from ivs_jax.interaction.zoom import into_window, touches_border, widened, zoom_window
 from ivs_jax.ops.padding import padded_sides
-from ivs_jax.ops.resize import crop_resize, paste
-from ivs_jax.refine.brs import refine_input
-from ivs_jax.refine.config import RefineConfig, config_for
-from ivs_jax.refine.fbrs import refine_features
-from ivs_jax.refine.lbfgs import Solution
+from ivs_jax.refine.config import RefineConfig, at_once, config_for
+from ivs_jax.refine.solution import FAILED
+from ivs_jax.session.answer import Answer, answer
+from ivs_jax.session.window import WIDENINGS, cut_window, paste_window
 from ivs_jax.types import OBJECT, PADDING, Clicks, Interaction
 
 FRAME_MULTIPLE = 128
-WIDENINGS = 2
-IMAGENET_STD = (0.229, 0.224, 0.225)
-TAPS = ("f-BRS-B",)
 
 
-class Answer(NamedTuple):
-    """What the compiled program returns: logits `[S, S]`, and the refinement's cost and energy."""
+class Carried(NamedTuple):
+    """What a click leaves for the next: the variables of refinement, and the window they are of."""
 
-    logits: Array
-    evaluations: Array
-    energy: Array
+    x: Any
+    box: np.ndarray
 
 
 class ClickInteractor:
     """A click network with refinement; satisfies `session.engine.Interactor`.
 
-    Refinement runs from the first click on (f-BRS starts at the second): a click must hold at once.
+    An answer depends on what is given alone. Refinement runs `refine.at_once`: from the first
+    click on (f-BRS starts at the second), because a click must hold at once. For the published
+    protocol see `session.protocol`.
 
     Args:
-      net, variables: the network.
+      net, variables: the network, see `session.answer`.
       refine: name of the mode, see `refine.config.MODES`.
       budget: most network evaluations a click may cost; None for the published limit.
+      published: refine as published, see `refine.config`, not `at_once`.
+      dtype: that the network computes in; variables of refinement and energies stay float32.
       name, fingerprint: of the network, for reports.
 
     Raises ValueError for an unknown mode, or one whose tap the network does not have.
@@ -57,41 +54,63 @@ class ClickInteractor:
 
     def __init__(
         self,
-        net: ClickNet,
+        net: Any,
         variables: Any,
         *,
         refine: str,
         budget: int | None = None,
+        published: bool = False,
+        dtype: Any = jnp.float32,
         name: str = "click",
         fingerprint: str = "",
     ):
         config = config_for(refine)
-        if config is not None and config.variable == "features" and refine not in TAPS:
-            raise ValueError(f"{name} has no tap for {refine}, only for {', '.join(TAPS)}")
+        taps = net.config.taps
+        if config is not None and config.variable == "features" and refine not in taps:
+            raise ValueError(f"{name} has no tap for {refine}, only for {', '.join(taps)}")
         if config is not None and budget is not None:
             config = replace(config, max_evaluations=min(budget, config.max_evaluations))
-        self._net, self._variables = net, jax.device_put(variables)
+        if config is not None and not published:
+            config = at_once(config)
+        self.network = net
+        self.variables = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), variables)
+        self.config: RefineConfig | None = config
         self.name, self.refine, self.fingerprint = name, refine, fingerprint
         self.threshold = net.config.threshold
         side = net.config.input_size
-        self._cut = jax.jit(partial(_cut, side=side))
-        self._solve = jax.jit(partial(answer, net, config))
-        self._paste = jax.jit(_paste, static_argnums=2)
+        self._cut = jax.jit(partial(cut_window, side=side))
+        self.answer: Callable[..., Answer] = partial(answer, net, config, dtype=dtype)
+        self._solve = jax.jit(self.answer)
+        self._paste = jax.jit(paste_window, static_argnums=2)
 
     def predict(
         self, image: np.ndarray, clicks: Clicks, previous: np.ndarray | None
     ) -> Interaction:
-        """See `session.engine.Interactor`.
+        """See `session.engine.Interactor`."""
+        return self.predict_from(image, clicks, previous, None)[0]
+
+    def predict_from(
+        self,
+        image: np.ndarray,
+        clicks: Clicks,
+        previous: np.ndarray | None,
+        carried: Carried | None,
+    ) -> tuple[Interaction, Carried]:
+        """`predict`, with refinement started where an earlier click ended; None starts at 0.
 
         A mask that reaches the border of its window inside the image was cut off: the window is
         widened and the network asked again, at most `WIDENINGS` times.
+
+        Raises ValueError if what the network says is not finite.
         """
         size = (image.shape[0], image.shape[1])
         box = zoom_window(size, clicks, previous, threshold=self.threshold)
         seconds = {"compile": 0.0, "encode": 0.0, "refine": 0.0}
         evaluations = 0
         for attempt in range(WIDENINGS + 1):
-            found, probability, spent = self._predict_in(image, clicks, previous, box)
+            start = self._start(carried, box)
+            found, probability, spent = self._predict_in(image, clicks, previous, box, start)
+            self._check_finite(found)
             seconds = {phase: seconds[phase] + spent[phase] for phase in seconds}
             evaluations += int(found.evaluations)
             mask = np.asarray(found.logits) > 0
@@ -99,20 +118,42 @@ class ClickInteractor:
                 break
             box = widened(box, size)
         satisfied = agreement(probability, clicks, threshold=self.threshold)
-        return Interaction(probability, evaluations, float(found.energy), satisfied, seconds)
+        answer = Interaction(probability, evaluations, float(found.energy), satisfied, seconds)
+        return answer, Carried(found.x, box)
+
+    def _start(self, carried: Carried | None, box: np.ndarray) -> Any:
+        """Scales and biases hold in any window, changes of the input only in theirs."""
+        if carried is None or self.config is None:
+            return None
+        same = self.config.variable == "features" or np.array_equal(carried.box, box)
+        return carried.x if same else None
+
+    def _check_finite(self, found: Answer) -> None:
+        # The compiled program cannot raise.
+        if int(found.status) == FAILED or not np.isfinite(np.asarray(found.logits)).all():
+            raise ValueError(
+                f"{self.name}: expected a finite answer of the network and a finite energy, found "
+                "NaN or infinity: do the weights hold any?"
+            )
 
     def _predict_in(
-        self, image: np.ndarray, clicks: Clicks, previous: np.ndarray | None, box: np.ndarray
+        self,
+        image: np.ndarray,
+        clicks: Clicks,
+        previous: np.ndarray | None,
+        box: np.ndarray,
+        start: Any,
     ) -> tuple[Answer, np.ndarray, dict[str, float]]:
         """One prediction in the window `box`: answer, probability `[H, W]`, seconds by phase."""
         size = (image.shape[0], image.shape[1])
-        sides = padded_sides(*size, FRAME_MULTIPLE)
+        sides, side = padded_sides(*size, FRAME_MULTIPLE), self.network.config.input_size
         with CompileClock() as clock:
             began = time.perf_counter()
             window, before = self._cut(_padded(image, sides), _padded_mask(previous, sides), box)
             window.block_until_ready()
             cut, compiled_cut = time.perf_counter(), clock.seconds
-            found = self._solve(self._variables, window, before, self._to_window(clicks, box))
+            inside = into_window(clicks, box, side)
+            found = self._solve(self.variables, window, before, inside, start)
             found.logits.block_until_ready()
             solved, compiled_solve = time.perf_counter(), clock.seconds - compiled_cut
             probability = np.asarray(self._paste(found.logits, box, sides))[: size[0], : size[1]]
@@ -121,15 +162,6 @@ class ClickInteractor:
         refine = solved - cut - compiled_solve
         seconds = {"compile": clock.seconds, "encode": max(0.0, rest), "refine": max(0.0, refine)}
         return found, probability, seconds
-
-    def _to_window(self, clicks: Clicks, box: np.ndarray) -> Clicks:
-        """Clicks in pixels of the window; those outside it are dropped (they are background)."""
-        side = self._net.config.input_size
-        scale = side / (box[2] - box[0])
-        xy = (np.asarray(clicks.xy) + 0.5 - box[:2]) * scale - 0.5
-        inside = ((xy >= -0.5) & (xy < side - 0.5)).all(-1)
-        label = np.where(inside, np.asarray(clicks.label), PADDING).astype(np.int32)
-        return Clicks(np.where(inside[:, None], xy, 0).astype(np.float32), label)
 
 
 def agreement(probability: np.ndarray, clicks: Clicks, *, threshold: float) -> np.ndarray:
@@ -142,65 +174,6 @@ def agreement(probability: np.ndarray, clicks: Clicks, *, threshold: float) -> n
     return (probability[rows, columns] > threshold) == (label[real] == OBJECT)
 
 
-def answer(
-    net: ClickNet,
-    config: RefineConfig | None,
-    variables: Any,
-    window: Array,
-    previous: Array,
-    clicks: Clicks,
-) -> Answer:
-    """Predicts and refines at the network's input size; pure.
-
-    `window` `[S, S, 3]` float32 in [0, 1], `previous` `[S, S]` in [0, 1], `clicks` in pixels of the
-    window. Without refinement the energy is 0 and no evaluation is counted.
-    """
-    features: ImageFeatures = net.apply(variables, window[None], method="encode")  # type: ignore[assignment]
-    size, before = (window.shape[0], window.shape[1]), previous[None]
-
-    def logits_of(features: ImageFeatures, maps: Array) -> Array:
-        out: Any = net.apply(variables, features, maps[None], before, method="predict")
-        return out.logits[0]
-
-    def encoded(clicks: Clicks) -> Array:
-        return encode_clicks(clicks, size, net.config.maps, net.config.radius)
-
-    if config is None:
-        return Answer(logits_of(features, encoded(clicks)), jnp.int32(0), jnp.float32(0))
-    maps = encoded(_first(clicks, config.network_clicks))
-    solution: Solution
-    if config.variable == "maps":
-        solution = refine_input(
-            lambda delta: logits_of(features, maps + delta), maps, clicks, config=config
-        )
-    elif config.variable == "rgb":
-        std = jnp.array(IMAGENET_STD)
-
-        def changed(delta: Array) -> Array:
-            image = (window + delta * std[None, None])[None]
-            encoded_image: Any = net.apply(variables, image, method="encode")
-            return logits_of(encoded_image, maps)
-
-        solution = refine_input(changed, window, clicks, config=config)
-    else:
-        tapped: Any = net.apply(variables, features, maps[None], before, method="features_at")
-
-        def head(x: Array) -> Array:
-            out: Any = net.apply(variables, tapped._replace(x=x), method="head")
-            return out.logits[0]
-
-        solution = refine_features(head, tapped.x, clicks, config=config)
-    return Answer(solution.aux, solution.evaluations, solution.energy)
-
-
-def _first(clicks: Clicks, count: int | None) -> Clicks:
-    """The first `count` clicks, as f-BRS limits what the network sees; None keeps all."""
-    if count is None:
-        return clicks
-    early = jnp.cumsum(clicks.label != PADDING) <= count
-    return Clicks(clicks.xy, jnp.where(early, clicks.label, PADDING))
-
-
 def _padded(image: np.ndarray, sides: tuple[int, int]) -> np.ndarray:
     return np.pad(image, ((0, sides[0] - image.shape[0]), (0, sides[1] - image.shape[1]), (0, 0)))
 
@@ -209,12 +182,3 @@ def _padded_mask(mask: np.ndarray | None, sides: tuple[int, int]) -> np.ndarray:
     if mask is None:
         return np.zeros((*sides, 1), np.float32)
     return _padded(np.asarray(mask, np.float32)[..., None], sides)
-
-
-def _cut(image: Array, previous: Array, box: Array, *, side: int) -> tuple[Array, Array]:
-    window = crop_resize(image.astype(jnp.float32) / 255, box, (side, side))
-    return jnp.clip(window, 0, 1), crop_resize(previous, box, (side, side))[..., 0]
-
-
-def _paste(logits: Array, box: Array, sides: tuple[int, int]) -> Array:
-    return paste(jax.nn.sigmoid(logits)[..., None], box, sides)[..., 0]

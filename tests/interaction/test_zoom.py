@@ -1,7 +1,14 @@
+import jax
 import numpy as np
 import pytest
 
-from ivs_jax.interaction.zoom import touches_border, whole_window, widened, zoom_window
+from ivs_jax.interaction.zoom import (
+    into_window,
+    touches_border,
+    whole_window,
+    widened,
+    zoom_window,
+)
 from ivs_jax.types import make_clicks
 
 SIZE = (300, 400)
@@ -89,3 +96,41 @@ def test_widening_ends_at_the_whole_image():
         assert box[2] - box[0] == box[3] - box[1]
     assert sides == [30, 45, 60, 60]
     np.testing.assert_array_equal(box, whole_window(size))
+
+
+def test_the_device_gets_the_windows_of_the_host_to_the_last_bit():
+    bucket = (256, 384)
+
+    @jax.jit
+    def device(size, clicks, previous, answer):
+        box = zoom_window(size, clicks, previous)
+        seen = into_window(clicks, box, 400)
+        return box, widened(box, size), touches_border(answer, box, size), seen
+
+    rng = np.random.default_rng(0)
+    for number in range(300):
+        size = tuple(rng.integers(5, [s + 1 for s in bucket]).tolist())
+        top, left = (rng.integers(0, s) for s in size)
+        bottom, right = (
+            rng.integers(a, s + 1) for a, s in zip((top, left), size, strict=True)
+        )  # an empty mask now and then
+        previous = _mask((top, bottom), (left, right), bucket) * (number % 10 > 0)
+        points = rng.integers(0, size[::-1], (4, 2))
+        clicks = make_clicks(points, rng.integers(0, 2, 4))
+        answer = np.zeros((8, 8), bool)
+        answer[tuple(rng.integers(0, 8, 2))] = True
+        box = zoom_window(size, clicks, previous[: size[0], : size[1]])
+        assert box.dtype == np.float32
+        seen = into_window(clicks, box, 400)
+        expected = (box, widened(box, size), touches_border(answer, box, size), seen)
+        found = device(np.array(size), clicks, previous, answer)
+        jax.tree.map(np.testing.assert_array_equal, found, expected)
+
+
+def test_clicks_in_a_window_are_in_its_pixels_and_those_outside_are_dropped():
+    box = np.array([10, 20, 60, 70], np.float32)
+    clicks = make_clicks([(10, 20), (34.5, 69), (9, 30), (30, 71)], [1, 0, 1, 0], capacity=5)
+    found = into_window(clicks, box, 100)
+    assert found.label.tolist() == [1, 0, -1, -1, -1]
+    np.testing.assert_allclose(found.xy[:2], [(0.5, 0.5), (49.5, 98.5)])
+    assert (found.xy[2:] == 0).all()
