@@ -1,7 +1,9 @@
 """The refinement modes and their published settings (spec/brs.md A4 and B5)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
+
+from ivs_jax.refine.solution import Keep
 
 NO_REFINEMENT = "NoBRS"
 
@@ -27,7 +29,9 @@ class RefineConfig:
       min_iou: see `stop_unchanged`.
       network_clicks: how many clicks enter the network's maps; later ones only the energy. None:
         all. For the caller, who makes the maps.
-      min_clicks: the caller refines from this many clicks on.
+      min_clicks: refinement starts at this many clicks. For the caller, who knows the clicks.
+      keep: whose mask is the answer, see `lbfgs.minimise`.
+      trials: evaluations of a line search that run as one batch, see `lbfgs.minimise`.
     """
 
     mode: str
@@ -45,6 +49,8 @@ class RefineConfig:
     min_iou: float = 0.99
     network_clicks: int | None = 8
     min_clicks: int = 2
+    keep: Keep = "lowest"
+    trials: int = 1
 
 
 MODES: dict[str, RefineConfig] = {
@@ -63,6 +69,7 @@ MODES: dict[str, RefineConfig] = {
             stop_unchanged=False,
             network_clicks=None,
             min_clicks=1,
+            keep="last",
         ),
         RefineConfig("RGB-BRS", "rgb", network_clicks=5),
         RefineConfig("DistMap-BRS", "maps", network_clicks=5),
@@ -81,3 +88,12 @@ def config_for(mode: str) -> RefineConfig | None:
         legal = ", ".join((NO_REFINEMENT, *MODES))
         raise ValueError(f"unknown refinement mode {mode!r}, expected one of {legal}")
     return MODES[mode]
+
+
+def at_once(config: RefineConfig) -> RefineConfig:
+    """The settings for who waits for every click, where they differ from the published ones.
+
+    Refinement starts at the first click, and the evaluation that satisfies all clicks is the
+    answer, though another may have less energy.
+    """
+    return replace(config, min_clicks=1, keep="satisfied")

@@ -11,51 +11,39 @@ or to accept and take a new direction. Why:
   needed, and the stop rules see every evaluation, those of the line search included.
 - Value and gradient of an accepted trial are never computed again.
 
-The direction is optax's two-loop recursion (`optax.scale_by_lbfgs`). Line search, restart on pairs
-of non-positive curvature, budget, stop rules and NaN safety are ours. Under `vmap` the loop runs
-until all items are done; finished items stay as they are.
+The direction is optax's (`optax.scale_by_lbfgs`, in `memory`), the next step comes from
+`linesearch`. Restart on pairs of non-positive curvature, budget, stop rules and NaN safety are
+here.
+
+Under `vmap` the loop runs until all items are done. Each turn still evaluates the finished ones (a
+batch is one call of the network), but nothing of theirs changes, their count neither. JAX would see
+to that by selecting between the old and the new state of every item, memory included: in a batch
+of 16 that took longer than all else the solver does. So the turn itself leaves finished items alone
+and the loop asks one question for the whole batch, see `_anyone`.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
+from jax.custom_batching import custom_vmap
 from jax.flatten_util import ravel_pytree
 
 from ivs_jax.refine import linesearch
-
-RUNNING = 0  # only inside the loop
-SATISFIED = 1  # the stop rule says that the goal is reached
-BUDGET = 2  # evaluations (or iterations) are spent
-UNCHANGED = 3  # the stop rule says that nothing changes any more
-CONVERGED = 4  # the gradient is tiny, or float32 shows no further decrease
-FAILED = 5  # value or gradient at the start is not finite
-STATUS_NAMES = ("running", "satisfied", "budget", "unchanged", "converged", "failed")
-
-Objective = Callable[[Any], tuple[jax.Array, Any]]
-StopRule = Callable[[Any, Any], tuple[jax.Array, jax.Array]]
-
-
-class Solution(NamedTuple):
-    """What a solve returns; one point and everything that was computed there.
-
-    Attributes:
-      x: like `x0`, float32: the satisfied evaluation, else the evaluation of lowest energy.
-      aux: second output of the objective at `x`, e.g. logits.
-      energy: float32 [], objective at `x`; NaN if `status` is FAILED.
-      evaluations: int32 [], value-and-gradient evaluations used, line search included.
-      satisfied: bool [], whether the stop rule was satisfied at `x`.
-      status: int32 [], why it ended: SATISFIED, BUDGET, UNCHANGED, CONVERGED or FAILED.
-    """
-
-    x: Any
-    aux: Any
-    energy: jax.Array
-    evaluations: jax.Array
-    satisfied: jax.Array
-    status: jax.Array
+from ivs_jax.refine.memory import Known, Pairs, direction, empty, restarted_unless, written
+from ivs_jax.refine.solution import (
+    BUDGET,
+    CONVERGED,
+    FAILED,
+    RUNNING,
+    SATISFIED,
+    UNCHANGED,
+    Keep,
+    Objective,
+    Solution,
+    StopRule,
+)
+from ivs_jax.refine.trial import Trial, evaluator
 
 
 class _Course(NamedTuple):
@@ -63,17 +51,17 @@ class _Course(NamedTuple):
 
     Attributes:
       origin: [n], the last accepted point; trials are `origin + search.step * direction`.
+      gradient: [n], at `origin`.
       direction: [n], descent direction at `origin`; 0 before the first evaluation.
       low_gradient: [n], gradient at the lowest point of the line search.
       search: state of the line search.
-      memory: state of `optax.scale_by_lbfgs`.
     """
 
     origin: jax.Array
+    gradient: jax.Array
     direction: jax.Array
     low_gradient: jax.Array
     search: linesearch.Search
-    memory: Any
 
 
 class _State(NamedTuple):
@@ -82,18 +70,24 @@ class _State(NamedTuple):
     Attributes:
       status, evaluations, iterations: int32 [].
       course: what to try next.
+      pairs, known: the memory.
       previous: auxiliary output of the previous evaluation.
-      best, best_aux, best_energy: the point that will be returned.
+      best: [n], the point that will be returned.
+      lowest: float32 [], lowest energy so far.
+      kept_aux, kept_energy: of the evaluation that will be returned.
     """
 
     status: jax.Array
     evaluations: jax.Array
     iterations: jax.Array
     course: _Course
+    pairs: Pairs
+    known: Known
     previous: Any
     best: jax.Array
-    best_aux: Any
-    best_energy: jax.Array
+    lowest: jax.Array
+    kept_aux: Any
+    kept_energy: jax.Array
 
 
 class _Arrival(NamedTuple):
@@ -123,121 +117,153 @@ def minimise(
     memory_size: int = 20,
     stop: StopRule | None = None,
     gradient_tolerance: float = 1e-8,
+    keep: Keep = "satisfied",
+    trials: int = 1,
 ) -> Solution:
     """Minimises `objective` from `x0` with at most `max_evaluations` evaluations.
 
     Pure, and may be put under `jit` and `vmap`. It traces `objective` anew in every call, so call
     it inside a jitted function that takes the data as arguments: then new data of the same shapes
-    do not compile again. It does not raise on NaN (it may run inside `jit`): a trial that is not
-    finite shrinks the step, a start that is not finite returns `status == FAILED`.
+    do not compile again.
+
+    A compiled program cannot raise. A trial that is not finite shrinks the step; a start that is
+    not finite returns `status == FAILED`, and whoever brings the solution to the host raises.
 
     Args:
       objective: `x -> (energy float32 [], aux)`; aux is any pytree of arrays.
       x0: start, a pytree of float32 arrays. If it satisfies the stop rule, one evaluation is used
         and `x0` is returned.
-      max_evaluations: budget of value-and-gradient evaluations, kept exactly; at least 1.
+      max_evaluations: budget of value-and-gradient evaluations, kept exactly; at least `trials`.
       max_iterations: budget of accepted steps, None for no limit.
       memory_size: pairs kept for the curvature (`m`).
       stop: `(aux, previous_aux) -> (satisfied bool [], unchanged bool [])`, asked at every
         evaluation about it and the one before (`unchanged` is ignored at the first).
       gradient_tolerance: converged if no gradient entry is larger (SciPy's `pgtol`).
+      keep: whose `aux` and `energy` are returned: of the "satisfied" evaluation, else of the one
+        of lowest energy (then they belong to `x`); of the one of "lowest" energy; of the "last".
+      trials: points of the line that are evaluated together, as one batch, in every turn. The
+        count goes up by so many a turn, the first one (all at `x0`) included.
 
     Returns:
       A `Solution`.
 
     Raises:
-      ValueError: if a budget or `memory_size` is below 1.
+      ValueError: if a budget or a size is too small.
     """
-    for name, size in (
-        ("max_evaluations", max_evaluations),
-        ("max_iterations", 1 if max_iterations is None else max_iterations),
-        ("memory_size", memory_size),
+    for name, size, least in (
+        ("trials", trials, 1),
+        ("max_evaluations", max_evaluations, trials),
+        ("max_iterations", 1 if max_iterations is None else max_iterations, 1),
+        ("memory_size", memory_size, 1),
     ):
-        if size < 1:
-            raise ValueError(f"{name} must be at least 1, found {size}")
+        if size < least:
+            raise ValueError(f"{name} must be at least {least}, found {size}")
     start, unravel = ravel_pytree(jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), x0))
-    lbfgs = optax.scale_by_lbfgs(memory_size)
     evaluate = jax.value_and_grad(lambda x: objective(unravel(x)), has_aux=True)
+    look = evaluator(evaluate, stop, trials)
 
     def turn(s: _State) -> _State:
-        first = s.evaluations == 0
-        point = s.course.origin + s.course.search.step * s.course.direction
-        (energy, aux), gradient = evaluate(point)
-        energy = energy.astype(jnp.float32)
-        finite = jnp.isfinite(energy) & jnp.isfinite(gradient).all()
-        energy = jnp.where(finite, energy, jnp.nan)
+        # Under `vmap` finished items come here too: what follows must not change them.
+        active, first = s.status == RUNNING, s.evaluations == 0
+        line = s.course
+        seen = look(line.search, line.origin, line.direction, s.previous)
+        finite, energy = seen.finite, seen.energy
+        satisfied, unchanged = seen.satisfied, seen.unchanged & ~first
+        lower = first | (finite & (energy < s.lowest))
+        kept = {"satisfied": lower | satisfied, "lowest": lower, "last": first | finite}[keep]
 
-        satisfied, unchanged = (jnp.bool_(False),) * 2 if stop is None else stop(aux, s.previous)
-        satisfied, unchanged = finite & satisfied, finite & unchanged & ~first
-        better = first | (finite & (satisfied | (energy < s.best_energy)))
-
-        arrival = _arrive(s.course, energy, gradient, first)
-        evaluations = s.evaluations + 1
-        iterations = s.iterations + (arrival.done & ~first)
+        arrival = _arrive(s, seen, first)
+        evaluations = s.evaluations + active * trials
+        iterations = s.iterations + (active & arrival.done & ~first)
         flat = jnp.max(jnp.abs(arrival.gradient), initial=0.0) <= gradient_tolerance
-        spent = evaluations >= max_evaluations
+        spent = evaluations + trials > max_evaluations
         if max_iterations is not None:
             spent |= iterations >= max_iterations
         status = jnp.select(
-            [first & ~finite, satisfied, unchanged, arrival.done & (flat | arrival.stuck), spent],
-            [jnp.int32(i) for i in (FAILED, SATISFIED, UNCHANGED, CONVERGED, BUDGET)],
+            [
+                ~active,
+                first & ~finite,
+                satisfied,
+                unchanged,
+                arrival.done & (flat | arrival.stuck),
+                spent,
+            ],
+            [s.status, *(jnp.int32(i) for i in (FAILED, SATISFIED, UNCHANGED, CONVERGED, BUDGET))],
             jnp.int32(RUNNING),
         )
+        arrived = active & arrival.done & (status == RUNNING)
+        course, pairs, known = _go_on(s, arrival, arrived, first)
         return _State(
             status=status,
             evaluations=evaluations,
             iterations=iterations,
-            course=jax.lax.cond(
-                arrival.done & (status == RUNNING),
-                lambda arrival: _new_course(lbfgs, arrival, first),
-                lambda arrival: arrival.course,
-                arrival,
-            ),
-            previous=_where(first | finite, aux, s.previous),
-            best=jnp.where(better, point, s.best),
-            best_aux=_where(better, aux, s.best_aux),
-            best_energy=jnp.where(better, energy, s.best_energy),
+            course=course,
+            pairs=pairs,
+            known=known,
+            previous=_where(active & (first | finite), seen.aux, s.previous),
+            best=jnp.where(active & (lower | satisfied), seen.point, s.best),
+            lowest=jnp.where(active & lower, energy, s.lowest),
+            kept_aux=_where(active & kept, seen.aux, s.kept_aux),
+            kept_energy=jnp.where(active & kept, energy, s.kept_energy),
         )
 
     _, aux = jax.eval_shape(objective, unravel(start))
-    initial = _initial(start, lbfgs.init(start), aux)
-    end = jax.lax.while_loop(lambda s: s.status == RUNNING, turn, initial)
+    initial = _initial(start, *empty(memory_size, start.size), aux)
+    end = jax.lax.while_loop(lambda s: _anyone(s.status == RUNNING), turn, initial)
     return Solution(
         x=unravel(end.best),
-        aux=end.best_aux,
-        energy=end.best_energy,
+        aux=end.kept_aux,
+        energy=end.kept_energy,
         evaluations=end.evaluations,
         satisfied=end.status == SATISFIED,
         status=end.status,
     )
 
 
-def _initial(start: jax.Array, memory: Any, aux: Any) -> _State:
+@custom_vmap
+def _anyone(running: jax.Array) -> jax.Array:
+    """`running`, bool []; under `vmap` whether any item is, one answer for the whole batch."""
+    return running
+
+
+@_anyone.def_vmap
+def _anyone_of_batch(
+    axis_size: int, in_batched: list[bool], running: jax.Array
+) -> tuple[jax.Array, bool]:
+    return _anyone(running.any(0) if in_batched[0] else running), False
+
+
+def _initial(start: jax.Array, pairs: Pairs, known: Known, aux: Any) -> _State:
     """The state before the first evaluation, whose trial point is the start; `aux` gives shapes."""
     blank = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), aux)
     zero, count, still = jnp.float32(0), jnp.int32(0), jnp.zeros_like(start)
+    search = linesearch.begin(zero, zero, zero)
     return _State(
         status=jnp.int32(RUNNING),
         evaluations=count,
         iterations=count,
-        course=_Course(start, still, still, linesearch.begin(zero, zero, zero), memory),
+        course=_Course(start, still, still, still, search),
+        pairs=pairs,
+        known=known,
         previous=blank,
         best=start,
-        best_aux=blank,
-        best_energy=jnp.float32(jnp.inf),
+        lowest=jnp.float32(jnp.inf),
+        kept_aux=blank,
+        kept_energy=jnp.float32(jnp.inf),
     )
 
 
-def _arrive(course: _Course, energy: jax.Array, gradient: jax.Array, first: jax.Array) -> _Arrival:
+def _arrive(s: _State, seen: Trial, first: jax.Array) -> _Arrival:
     """Gives the evaluation to the line search; the `first` one is accepted as it is."""
+    course, gradient = s.course, seen.gradient
     base, slope = course.search.start, jnp.sum(gradient * course.direction)
-    search, verdict = linesearch.advance(course.search, energy, slope)
+    search, verdict = linesearch.advance(seen.search, seen.energy, slope)
     low_gradient = jnp.where(verdict.lowered, gradient, course.low_gradient)
     is_trial = first | verdict.accepted
-    trial = linesearch.Point(course.search.step, energy, slope)
+    trial = linesearch.Point(seen.search.step, seen.energy, slope)
     point = _where(is_trial, trial, search.low)
     # No decrease is final along the plain gradient, or where none was to be seen; else restart.
-    hopeless = (course.memory.count == 1) | (-base.slope < linesearch.resolution(base))
+    hopeless = (s.known.held == 0) | (-base.slope < linesearch.resolution(base))
     return _Arrival(
         course=course._replace(search=search, low_gradient=low_gradient),
         done=is_trial | verdict.exhausted,
@@ -247,55 +273,52 @@ def _arrive(course: _Course, energy: jax.Array, gradient: jax.Array, first: jax.
     )
 
 
-def _new_course(
-    lbfgs: optax.GradientTransformation, arrival: _Arrival, first: jax.Array
-) -> _Course:
-    """Moves the origin to the point of arrival and takes a new direction from there."""
-    course, point = arrival.course, arrival.point
-    # Curvature y.s > 0, asked as L-BFGS-B does: relative to the decrease, from the two slopes.
-    base = course.search.start
-    positive = point.slope - base.slope > -1e-7 * base.slope
-    keep = ~first & (point.step > 0) & positive
-    origin = course.origin + point.step * course.direction
-    direction, memory, slope = _descend(lbfgs, arrival.gradient, origin, course.memory, keep)
-    # The very first step has length 1, as in L-BFGS-B; later ones start at step 1.
-    length = jnp.sqrt(jnp.sum(direction**2))
-    step = jnp.where(first, 1 / jnp.maximum(length, 1e-30), jnp.float32(1))
-    search = linesearch.begin(point.value, slope, step)
-    return _Course(origin, direction, arrival.gradient, search, memory)
+def _go_on(
+    s: _State, arrival: _Arrival, arrived: jax.Array, first: jax.Array
+) -> tuple[_Course, Pairs, Known]:
+    """What to try next: another step, or if `arrived` a new direction from the new origin.
 
-
-def _descend(
-    lbfgs: optax.GradientTransformation,
-    gradient: jax.Array,
-    origin: jax.Array,
-    memory: Any,
-    keep: jax.Array,
-) -> tuple[jax.Array, Any, jax.Array]:
-    """L-BFGS direction at `origin`, the new memory and the slope along the direction.
-
-    Without `keep` (a pair of non-positive curvature, or no pair yet), and when the recursion gives
-    no descent, the memory restarts: its weights are 0 and the direction is the plain gradient,
-    at most 1 long. `memory.count == 1` marks that.
+    The pairs, which are large, are written outside the `cond`: under `vmap` that is a select.
     """
-    memory = _restart_unless(keep, memory, 0)
-    scaled, memory = lbfgs.update(gradient, memory, origin)
-    slope = -jnp.sum(scaled * gradient)
+    point, before = arrival.point, s.course
+    # Curvature y.s > 0, asked as L-BFGS-B does: relative to the decrease, from the two slopes.
+    base = before.search.start
+    positive = point.slope - base.slope > -1e-7 * base.slope
+    keep = arrived & ~first & (point.step > 0) & positive
+    step = point.step * before.direction
+    change = arrival.gradient - before.gradient
+    pairs = written(s.pairs, step, change, s.known.held, keep)
+
+    def turned() -> tuple[_Course, Known]:
+        known = restarted_unless(keep, s.known._replace(held=s.known.held + 1))
+        towards, known = direction(pairs, known, step, before.gradient, arrival.gradient)
+        towards, slope, known = _descending(towards, known, arrival.gradient)
+        # The very first step has length 1, as in L-BFGS-B; later ones start at step 1.
+        length = jnp.sqrt(jnp.sum(towards**2))
+        trial = jnp.where(first, 1 / jnp.maximum(length, 1e-30), jnp.float32(1))
+        search = linesearch.begin(point.value, slope, trial)
+        gradient = arrival.gradient
+        return _Course(before.origin + step, gradient, towards, gradient, search), known
+
+    course, known = jax.lax.cond(arrived, turned, lambda: (arrival.course, s.known))
+    return course, pairs, known
+
+
+def _descending(
+    towards: jax.Array, known: Known, gradient: jax.Array
+) -> tuple[jax.Array, jax.Array, Known]:
+    """A direction, the slope along it, and the memory that it leaves.
+
+    Where `towards` is no descent the memory restarts and the plain gradient takes its place, at
+    most 1 long.
+    """
+    slope = jnp.sum(towards * gradient)
     descends = jnp.isfinite(slope) & (slope < 0)
-    norm = jnp.sqrt(jnp.sum(gradient**2))
-    plain = gradient / jnp.maximum(norm, 1)
+    plain = -gradient / jnp.maximum(jnp.sqrt(jnp.sum(gradient**2)), 1)
     return (
-        -jnp.where(descends, scaled, plain),
-        _restart_unless(descends, memory, 1),
-        jnp.where(descends, slope, -jnp.sum(plain * gradient)),
-    )
-
-
-def _restart_unless(keep: jax.Array, memory: Any, count: int) -> Any:
-    """Pairs of weight 0 do not count in the recursion, so their arrays need no clearing."""
-    return memory._replace(
-        count=jnp.where(keep, memory.count, count),
-        weights_memory=jnp.where(keep, memory.weights_memory, 0),
+        jnp.where(descends, towards, plain),
+        jnp.where(descends, slope, jnp.sum(plain * gradient)),
+        restarted_unless(descends, known),
     )
 
 

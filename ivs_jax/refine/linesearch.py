@@ -147,6 +147,29 @@ def advance(search: Search, value: jax.Array, slope: jax.Array) -> tuple[Search,
     return after, Verdict(accepted, ~accepted & _exhausted(after), finite & ~higher)
 
 
+def wolfe(search: Search, value: jax.Array, slope: jax.Array) -> jax.Array:
+    """Do value and slope at `search.step` fulfil the strong Wolfe conditions? bool []."""
+    enough = value <= search.start.value + DECREASE * search.step * search.start.slope
+    return enough & (jnp.abs(slope) <= -CURVATURE * search.start.slope)
+
+
+def spread(search: Search, count: int) -> Search:
+    """`count` searches that differ in `step` `[count]`, the first of which is `search` itself.
+
+    Inside a bracket the other steps are at equal distances between its ends; before there is one,
+    they are a half, twice, a quarter, four times, ... of the way.
+    """
+    number = jnp.arange(1, count)
+    low, reach = search.low.step, search.step - search.low.step
+    power = jnp.where(number % 2 == 1, -(number + 1) // 2, number // 2)
+    outside = low + reach * 2.0**power
+    inside = low + (search.high.step - low) * (number / count)
+    others = jnp.where(search.bracketed, inside, jnp.minimum(outside, 0.5 * (low + search.ceiling)))
+    steps = jnp.concatenate([search.step[None], others])
+    same = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count, *jnp.shape(leaf))), search)
+    return same._replace(step=steps)
+
+
 def _exhausted(s: Search) -> jax.Array:
     narrow = s.bracketed & (
         (s.upper - s.lower <= INTERVAL * s.upper) | (s.step <= s.lower) | (s.step >= s.upper)

@@ -5,7 +5,7 @@ import pytest
 from jax.test_util import check_grads
 
 from ivs_jax.refine import energy
-from ivs_jax.types import make_clicks
+from ivs_jax.types import Clicks, make_clicks
 
 SHAPE = (11, 14)
 # Two clicks share a pixel (after rounding), two squares overlap, one sits in a corner, one outside.
@@ -17,10 +17,10 @@ def _logits(seed=0):
     return np.random.default_rng(seed).normal(size=SHAPE).astype(np.float32) * 2
 
 
-def _sets(radius):
+def _sets(radius, points=POINTS):
     """Plain sets of (row, column), positive and negative."""
     sets: dict[int, set[tuple[int, int]]] = {1: set(), 0: set()}
-    for (x, y), label in zip(POINTS, LABELS, strict=True):
+    for (x, y), label in zip(points, LABELS, strict=True):
         column, row = round(x), round(y)
         if not (0 <= row < SHAPE[0] and 0 <= column < SHAPE[1]):
             continue
@@ -61,6 +61,30 @@ def test_fbrs_energy_is_the_mean_over_unions_of_squares():
 def test_fbrs_energy_with_clicks_of_one_polarity_only_is_finite():
     found = energy.fbrs_energy(jnp.zeros(SHAPE), make_clicks([(3, 3)], [1]))
     np.testing.assert_allclose(found, 0.25 * 9 / (9 + 1e-5), rtol=1e-5)
+
+
+def test_copies_count_as_one_larger_set_of_pixels():
+    seen = [POINTS, [(x + 2, y) for x, y in POINTS]]  # a square leaves the second one
+    logits = np.stack([_logits(0), _logits(1)])
+    clicks = Clicks(*map(np.stack, zip(*(make_clicks(p, LABELS) for p in seen), strict=True)))
+    expected = 0.25
+    for label in (1, 0):
+        errors, pixels = 0.0, 1e-5
+        for copy, points in enumerate(seen):
+            chosen = _sets(1, points)[1 - label]
+            errors += sum((label - _sigmoid(logits[copy])[i]) ** 2 for i in chosen)
+            pixels += len(chosen)
+        expected += errors / pixels
+    found = jax.jit(energy.fbrs_energy)(logits, clicks, 0.25)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    alone = [make_clicks(points, LABELS) for points in seen]
+    for function, joined in (
+        (energy.satisfied, np.stack),
+        (lambda z, c: energy.brs_energy(z, c, jnp.zeros(1)), np.sum),
+    ):
+        compiled = jax.jit(function)
+        apart = [compiled(z, c) for z, c in zip(logits, alone, strict=True)]
+        np.testing.assert_allclose(compiled(logits, clicks), joined(apart), rtol=1e-6)
 
 
 def test_scale_bias_penalty():

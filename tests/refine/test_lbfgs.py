@@ -184,6 +184,25 @@ def test_satisfied_evaluation_is_returned_even_if_an_earlier_one_was_lower():
     assert solution.energy > 1
 
 
+@pytest.mark.parametrize(("keep", "kept"), [("satisfied", -1), ("last", -1), ("lowest", 0)])
+def test_whose_aux_is_returned(keep, kept):
+    """The goal lies where the energy is higher than at the start; `x` is there whatever is kept."""
+    stop = lambda aux, previous: (aux[0] > 0.9, jnp.bool_(False))  # noqa: E731
+    energy = lambda x: jnp.sum((10 * x - 1) ** 2)  # noqa: E731
+    solution = _solve(energy, np.zeros(1), 20, stop=stop, keep=keep)
+    assert solution.satisfied and solution.x[0] > 0.9
+    expected = (np.zeros(1, np.float32), solution.x)[kept]
+    np.testing.assert_array_equal(solution.aux, expected)
+    np.testing.assert_allclose(solution.energy, energy(expected), rtol=1e-5)
+
+
+def test_without_the_goal_the_last_may_be_higher_than_the_lowest():
+    energy = lambda x: 100 * jnp.sum(x**2)  # noqa: E731
+    last, lowest = (_solve(energy, np.array([0.1]), 2, keep=keep) for keep in ("last", "lowest"))
+    assert last.energy > lowest.energy == energy(lowest.x)
+    np.testing.assert_array_equal(last.x, lowest.x)
+
+
 def test_unchanged_compares_with_the_evaluation_before():
     pairs = []
 
@@ -206,6 +225,23 @@ def test_nan_region_shrinks_the_step():
     solution = _solve(energy, np.array([0.5, -0.5]), 60)
     assert np.isnan(energy(jnp.array([0.5, 1.5])))
     assert np.isfinite(solution.energy) and solution.energy < 1e-3
+
+
+@pytest.mark.parametrize("trials", [1, 3])
+@pytest.mark.parametrize("what", ["energy", "gradient"])
+def test_nan_beyond_a_radius_is_never_returned(what, trials):
+    """The minimum lies outside the disc: the solver ends at its edge, with finite numbers."""
+
+    @jax.custom_vjp
+    def guard(x):
+        return x if what == "gradient" else jnp.where(x @ x < 1, x, jnp.nan)
+
+    guard.defvjp(lambda x: (guard(x), x), lambda x, g: (jnp.where(x @ x < 1, g, jnp.nan),))
+    energy = lambda x: jnp.sum((guard(x) - 2) ** 2)  # noqa: E731
+    solution = _solve(energy, np.array([0.1, -0.2]), 60, trials=trials)
+    assert solution.x @ solution.x < 1 and np.isfinite(solution.aux).all()
+    assert solution.energy < energy(np.array([0.5, 0.5], np.float32))
+    assert solution.status != lbfgs.FAILED
 
 
 def test_wall_of_infinity_next_to_the_minimum():
@@ -257,7 +293,7 @@ def test_x_may_be_a_tree():
 
 def test_vmap_equals_single_solves():
     """Four problems that end after different numbers of turns, for different reasons."""
-    scale = np.array([1.0, 30.0, 1.0, np.nan], np.float32)[:, None]
+    scale = np.array([1.0, 4.0, 1.0, np.nan], np.float32)[:, None]
     start = np.random.default_rng(7).normal(size=(4, 8)).astype(np.float32)
     start[2] = 1  # the minimum
 
@@ -273,8 +309,52 @@ def test_vmap_equals_single_solves():
     np.testing.assert_array_equal(together.evaluations, apart.evaluations)
     np.testing.assert_array_equal(together.status, apart.status)
     np.testing.assert_allclose(together.x, apart.x, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(together.aux, 2 * together.x, rtol=1e-6)
     np.testing.assert_allclose(together.energy, apart.energy, rtol=1e-3, atol=1e-6)
     assert len(set(np.asarray(together.evaluations).tolist())) >= 3
+
+
+def test_vmap_selects_no_memory():
+    """In a turn rows of the memory change; nothing chooses between whole ones, for no item."""
+    size, n, batch = 6, 10, 4
+
+    def solve(x):
+        return minimise(lambda x: (jnp.sum((x - 1) ** 2), ()), x, max_evaluations=9, memory_size=6)
+
+    program = jax.jit(jax.vmap(solve)).lower(jnp.zeros((batch, n))).compile().as_text()
+    assert program is not None
+    whole = [line for line in program.splitlines() if f"= f32[{batch},{size},{n}]" in line]
+    assert any(" scatter(" in line for line in whole)
+    assert not any(" select(" in line for line in whole)
+
+
+def test_nested_vmap_and_a_batch_of_data_alone():
+    def solve(x, target):
+        return minimise(lambda x: (jnp.sum((x - target) ** 2), ()), x, max_evaluations=20)
+
+    start, targets = jnp.zeros(3), jnp.arange(4.0).reshape(2, 2)
+    found = jax.jit(jax.vmap(jax.vmap(solve, (None, 0)), (None, 0)))(start, targets)
+    np.testing.assert_allclose(found.x, np.repeat(targets[..., None], 3, -1), atol=1e-4)
+    assert found.evaluations[0, 0] == 1 and found.evaluations[0, 1] > 1
+
+
+@pytest.mark.parametrize("name", ["quadratic", "features", "network"])
+def test_several_trials_at_once_need_no_more_turns(name):
+    make, turns = PROBLEMS[name]
+    energy, start = make(np.random.default_rng(0))
+    one = _solve(energy, start, turns)
+    four = _solve(energy, start, 4 * turns, trials=4)
+    assert four.energy <= one.energy + 0.02 * abs(one.energy)
+    assert four.evaluations % 4 == 0 and one.evaluations < four.evaluations <= 4 * turns
+    np.testing.assert_allclose(four.energy, energy(four.x), rtol=1e-4)
+
+
+def test_several_trials_keep_the_budget_and_find_the_goal():
+    stop = lambda aux, previous: (aux[0] > 0.9, jnp.bool_(False))  # noqa: E731
+    energy = lambda x: jnp.sum((x - 1) ** 2)  # noqa: E731
+    assert _solve(energy, np.zeros(1), 11, trials=4).evaluations == 8
+    found = _solve(energy, np.zeros(1), 12, trials=4, stop=stop)
+    assert found.satisfied and found.evaluations == 8 and found.x[0] > 0.9
 
 
 def test_new_data_do_not_compile_again():

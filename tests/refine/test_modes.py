@@ -7,7 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ivs_jax.refine import MODES, config_for, energy, lbfgs, refine_features, refine_input, rescale
+from ivs_jax.refine import (
+    MODES,
+    at_once,
+    config_for,
+    energy,
+    lbfgs,
+    refine_features,
+    refine_input,
+    rescale,
+)
 from ivs_jax.types import make_clicks
 
 SIZE = 16
@@ -50,6 +59,15 @@ def test_names_and_published_settings():
     assert not brs.stop_unchanged and brs.radius == 0 and not brs.mean
     assert (fbrs.max_evaluations, fbrs.threshold, fbrs.radius) == (20, 0.49, 1)
     assert [MODES[m].network_clicks for m in MODES] == [None, 5, 5, 8, 8, 8]
+    assert [MODES[m].min_clicks for m in MODES] == [1, 2, 2, 2, 2, 2]
+    assert [MODES[m].keep for m in MODES] == ["last", *["lowest"] * 5]
+    assert {config.trials for config in MODES.values()} == {1}
+
+
+def test_at_once_differs_from_the_published_in_two_settings():
+    config = at_once(MODES["f-BRS-B"])
+    assert (config.min_clicks, config.keep) == (1, "satisfied")
+    assert dataclasses.replace(config, min_clicks=2, keep="lowest") == MODES["f-BRS-B"]
 
 
 def test_mode_names_are_checked():
@@ -86,6 +104,20 @@ def test_energy_of_brs_is_that_of_its_spec():
     np.testing.assert_allclose(solution.energy, expected, rtol=1e-5)
 
 
+def test_every_copy_pays_for_its_change_of_the_input():
+    """Two equal copies: twice the penalty, and otherwise the same mean errors."""
+    features, head = _network()
+    maps, config = _maps(), dataclasses.replace(MODES["DistMap-BRS"], max_evaluations=2)
+    clicks = jax.tree.map(lambda leaf: np.stack([leaf, leaf]), CLICKS)
+    predict = lambda delta: jnp.stack([head(features(maps + delta))] * 2)  # noqa: E731
+    solution = refine_input(predict, maps, clicks, config=config)
+    assert solution.aux.shape == (2, SIZE, SIZE) and solution.x.shape == maps.shape
+    penalty = 2e-3 * jnp.sum(solution.x**2)
+    expected = energy.fbrs_energy(solution.aux[0], CLICKS, penalty)
+    np.testing.assert_allclose(solution.energy, expected, rtol=1e-5)
+    assert penalty > 1e-3 * expected
+
+
 @pytest.mark.parametrize("mode", FEATURE_MODES)
 def test_feature_refinement_makes_every_click_right(mode):
     encode, head = _network()
@@ -107,6 +139,35 @@ def test_warm_start_from_a_satisfied_solution_costs_one_evaluation():
     again = refine_features(head, features, clicks, config=config, start=first.x)
     assert again.satisfied and again.evaluations == 1
     np.testing.assert_array_equal(again.x["scale"], first.x["scale"])
+
+
+def test_an_input_mode_starts_where_it_is_told():
+    features, head = _network()
+    maps, config = _maps(), dataclasses.replace(MODES["DistMap-BRS"], stop_unchanged=False)
+    predict = lambda delta: head(features(maps + delta))  # noqa: E731
+    first = refine_input(predict, maps, CLICKS, config=config)
+    again = refine_input(predict, maps, CLICKS, config=config, start=first.x)
+    assert first.satisfied and again.satisfied and again.evaluations == 1
+    np.testing.assert_array_equal(again.x, first.x)
+    with pytest.raises(ValueError, match=r"start must be of shape \(16, 16, 2\), found \(3,\)"):
+        refine_input(predict, maps, CLICKS, config=config, start=jnp.zeros(3))
+
+
+def test_idle_refinement_evaluates_the_start_alone():
+    encode, head = _network()
+    features, config = encode(_maps()), MODES["f-BRS-B"]
+    found = refine_features(head, features, CLICKS, config=config, idle=jnp.bool_(True))
+    assert found.evaluations == 1 and not found.satisfied
+    assert not any(leaf.any() for leaf in found.x.values())
+    np.testing.assert_allclose(found.aux, head(features), rtol=1e-5, atol=1e-5)
+    busy = refine_features(head, features, CLICKS, config=config, idle=jnp.bool_(False))
+    assert busy.evaluations > 1
+
+
+def test_a_start_that_is_not_a_number_is_reported():
+    encode, head = _network()
+    found = refine_features(head, encode(_maps() * jnp.nan), CLICKS, config=MODES["f-BRS-B"])
+    assert found.status == lbfgs.FAILED and found.evaluations == 1 and np.isnan(found.energy)
 
 
 def test_stops_when_the_mask_no_longer_changes():
