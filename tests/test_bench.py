@@ -2,9 +2,11 @@
 
 import jax
 import numpy as np
+import pytest
 
 from ivs_jax.bench.conv import _forms, _plain, _plain_depthwise, run_conv
 from ivs_jax.bench.memory import SIZE, write_drifting_disk
+from ivs_jax.bench.models import run_models
 from ivs_jax.io import open_video
 from ivs_jax.ops.conv import conv2d, depthwise_conv2d
 
@@ -34,3 +36,16 @@ def test_the_memory_benchmark_makes_a_video_of_the_length_asked_for(tmp_path):
     with open_video(tmp_path / "disk.mp4") as video:
         assert (len(video), video.size) == (7, SIZE)
         assert not np.array_equal(video[0], video[6])
+
+
+def test_both_sides_of_the_comparison_with_pytorch_compute_the_same():
+    pytest.importorskip("torch", reason="the extra `torch` is not installed")
+    found = run_models((32, 48), rounds=1)
+    assert found.difference < 1e-4
+    assert found.ratio == found.ours / found.torch > 0
+
+
+def test_the_comparison_without_pytorch_names_the_extra(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "torch", None)
+    with pytest.raises(ValueError, match=r"pip install 'ivs_jax\[torch\]'"):
+        run_models((32, 48))

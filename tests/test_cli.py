@@ -131,8 +131,8 @@ def test_segment_writes_everything(engines, frames, tmp_path, capsys):
     with Image.open(out / "sheet.png") as sheet:
         assert sheet.width > 3 * 320  # four frames a row
     assert len(json.loads((out / "session.json").read_text())["events"]) == 4
-    names = {"model": "click-small", "propagation": "stm-small", "refine": "NoBRS"}
-    assert engines.asked == [names | {"budget": 60, "weights": None}]
+    names = {"model": "click-small", "propagation": None, "refine": "NoBRS"}
+    assert engines.asked == [names | {"budget": 60, "weights": ()}]
     table = capsys.readouterr().out
     for row in (
         "objects.*1, 2",
@@ -186,7 +186,7 @@ def test_resume_goes_on_where_it_stopped(engines, frames, tmp_path):
 
 
 def test_resume_with_another_engine_is_refused(engines, frames, tmp_path, capsys):
-    assert run("segment", frames, *CLICK, "--out", tmp_path) == 0
+    assert run("segment", frames, *CLICK, "--refine", "BRS", "--out", tmp_path) == 0
     saved = tmp_path / "session.json"
     assert run("segment", frames, "--resume", saved, "--refine", "NoBRS", "--out", tmp_path) == 2
     assert "engine 'BRS', here it is 'NoBRS'" in error_of(capsys)

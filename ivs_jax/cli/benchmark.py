@@ -2,46 +2,159 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from tyro.conf import Positional
+from tyro.conf import UseAppendAction, arg, subcommand
+
+BRS_EXAMPLES = """Refinement of clicks: latency by phase, energy and time against SciPy and optax.
+
+Every mode of the network is measured on the same clicks, those of a robot on --data (images/ and
+masks/, or another layout of ivs eval noc), else some on the photograph of the demo.
+
+examples:
+  ivs bench brs
+  ivs bench brs --mode BRS --mode f-BRS-B --data stills/coco_mval --objects 100 --out bench_brs
+"""
+MODELS = "A frame of stm-resnet50 at 480 x 864 against the same network in PyTorch, on CPU."
+
+
+def _figures(out: Path | None, title: str, lines: list[tuple[str, str]], rows: list[Any]) -> int:
+    """Prints a table and writes the figures to the JSON file `out`."""
+    from ivs_jax.cli.show import print_table
+    from ivs_jax.evaluation.report import device_description, write_json
+
+    print_table(f"{title}; {device_description()}", lines)
+    if out is not None:
+        write_json(out, {"device": device_description(), "rows": rows})
+    return 0
 
 
 @dataclass(frozen=True)
-class Bench:
-    what: Positional[Literal["conv", "memory"]]
-    """conv: our convolutions against plain lax convolutions, in and out of loops.
-    memory: peak of `ivs segment` on 2,000 frames against 200."""
+class Conv:
     out: Path | None = None
     """JSON file for the figures."""
 
     def run(self) -> int:
-        from ivs_jax.cli.show import print_table
-        from ivs_jax.evaluation.report import device_description, write_json
+        from ivs_jax.bench.conv import run_conv
 
-        title, lines, figures = _conv() if self.what == "conv" else _memory()
-        print_table(f"{title}; {device_description()}", lines)
+        rows = run_conv()
+        lines = [
+            (r.what, f"{r.plain_ms:8.2f} ms  {r.ours_ms:8.2f} ms  {r.ratio:6.1f} x") for r in rows
+        ]
+        figures = [r._asdict() | {"ratio": r.ratio} for r in rows]
+        return _figures(self.out, "lax, ours, times faster", lines, figures)
+
+
+@dataclass(frozen=True)
+class Memory:
+    out: Path | None = None
+    """JSON file for the figures."""
+
+    def run(self) -> int:
+        from ivs_jax.bench.memory import run_memory
+
+        short, long = run_memory()
+        lines = [(f"{p.frames} frames", f"{p.mebibytes:.0f} MiB") for p in (short, long)]
+        ratio = long.mebibytes / short.mebibytes
+        figures = [short._asdict(), long._asdict(), {"ratio": ratio}]
+        lines.append(("ratio", f"{ratio:.2f}"))
+        return _figures(self.out, "peak memory of ivs segment", lines, figures)
+
+
+@dataclass(frozen=True)
+class Models:
+    against: Literal["torch"] = "torch"
+    """Reference."""
+    out: Path | None = None
+    """JSON file for the figures."""
+
+    def run(self) -> int:
+        from ivs_jax.bench.models import NAME, run_models
+
+        found = run_models()
+        lines = [
+            ("ivs_jax", f"{found.ours:.2f} s"),
+            (f"PyTorch, {found.threads} threads", f"{found.torch:.2f} s"),
+            ("ratio", f"{found.ratio:.2f}"),
+            ("largest relative difference", f"{found.difference:.1e}"),
+        ]
+        title = f"{NAME}, a frame of 480 x 864 without the memory"
+        return _figures(self.out, title, lines, [found._asdict() | {"ratio": found.ratio}])
+
+
+@dataclass(frozen=True)
+class Brs:
+    mode: UseAppendAction[tuple[str, ...]] = ()
+    """Refinement mode, BRS, RGB-BRS, DistMap-BRS, f-BRS-A, f-BRS-B or f-BRS-C; may be repeated.
+    Default: all that the network has."""
+    model: str = "click-small"
+    """Network that answers clicks."""
+    weights: UseAppendAction[tuple[Path, ...]] = ()
+    """A weights file (see ivs convert), or a folder of them, instead of those that ship."""
+    data: Path | None = None
+    """Click data set; default: the photograph of the demo."""
+    objects: int = 20
+    """How many clicks, each of another object."""
+    budget: int = 20
+    """Network evaluations of a solve."""
+    batch_sizes: Annotated[str, arg(metavar="N,...")] = "1,4,16"
+    """Comma list of batch sizes."""
+    patience: float = 60.0
+    """Seconds that a batch may take; larger ones are left out."""
+    out: Path | None = None
+    """Folder for report.json, report.md and energies.png."""
+
+    def run(self) -> int:
+        from ivs_jax.bench.brs import run_brs
+        from ivs_jax.bench.brs_report import as_markdown, write_report
+        from ivs_jax.cli.parse import parse_numbers
+        from ivs_jax.cli.show import progress_bar
+        from ivs_jax.models import model_named
+        from ivs_jax.weights.checkpoint import sha256
+        from ivs_jax.weights.store import check_used, find_weights, load_weights
+
+        # Without the compilation cache: the time of compilation is one of the figures.
+        sizes = parse_numbers("--batch-sizes", self.batch_sizes)
+        network = model_named(self.model, kind="click").build()
+        check_used(self.weights, (self.model,))
+        file = find_weights(self.model, self.weights)
+        with progress_bar("stages") as advance:
+            report = run_brs(
+                network,
+                load_weights(self.model, path=file),
+                name=self.model,
+                fingerprint=sha256(file)[:16],
+                modes=self.mode,
+                objects=self.objects,
+                batch_sizes=sizes,
+                budget=self.budget,
+                data=self.data,
+                patience=self.patience,
+                progress=advance,
+            )
+        print(as_markdown(report))
         if self.out is not None:
-            write_json(self.out, {"device": device_description(), "rows": figures})
+            write_report(report, self.out)
         return 0
 
 
-Result = tuple[str, list[tuple[str, str]], list[dict[str, Any]]]
+@dataclass(frozen=True)
+class Bench:
+    what: (
+        Annotated[
+            Conv,
+            subcommand(
+                "conv",
+                description="Our convolutions against plain lax convolutions, in and out of loops.",
+            ),
+        ]
+        | Annotated[
+            Memory,
+            subcommand("memory", description="Peak of `ivs segment` on 2,000 frames against 200."),
+        ]
+        | Annotated[Models, subcommand("models", description=MODELS)]
+        | Annotated[Brs, subcommand("brs", description=BRS_EXAMPLES)]
+    )
 
-
-def _conv() -> Result:
-    from ivs_jax.bench.conv import run_conv
-
-    rows = run_conv()
-    lines = [(r.what, f"{r.plain_ms:8.2f} ms  {r.ours_ms:8.2f} ms  {r.ratio:6.1f} x") for r in rows]
-    return "lax, ours, times faster", lines, [r._asdict() | {"ratio": r.ratio} for r in rows]
-
-
-def _memory() -> Result:
-    from ivs_jax.bench.memory import run_memory
-
-    short, long = run_memory()
-    lines = [(f"{p.frames} frames", f"{p.mebibytes:.0f} MiB") for p in (short, long)]
-    ratio = long.mebibytes / short.mebibytes
-    figures = [short._asdict(), long._asdict(), {"ratio": ratio}]
-    return "peak memory of ivs segment", [*lines, ("ratio", f"{ratio:.2f}")], figures
+    def run(self) -> int:
+        return self.what.run()

@@ -39,3 +39,13 @@ def parse_exports(text: str) -> tuple[str, ...]:
         found = unknown[0] if unknown else text
         raise ValueError(f"--export {found!r}: expected a comma list of {', '.join(EXPORTS)}")
     return tuple(name for name in EXPORTS if name in wanted)
+
+
+def parse_numbers(flag: str, text: str) -> tuple[int, ...]:
+    """A comma list of whole numbers from 1 on, the value of `flag`."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts or not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise ValueError(
+            f"{flag} {text!r}: expected a comma list of numbers from 1 on, e.g. 1,4,16"
+        )
+    return tuple(map(int, parts))
