@@ -146,9 +146,12 @@ def test_a_resumed_batched_run_measures_the_rest_and_gives_the_same_report(tmp_p
 def test_a_budget_is_named_in_the_report_and_guards_the_log(tmp_path):
     net = ClickNet(CLICK)
     few, published = Brush(), Brush()
-    for brush, budget, options in ((few, 3, {"max_evaluations": 3}), (published, None, {})):
+    ours = {"max_evaluations": 3, "keep": "satisfied", "min_clicks": 1}  # as in a session
+    for brush, budget, options in ((few, 3, ours), (published, None, {})):
         brush.refine = "f-BRS-B"
-        brush.config = ClickInteractor(net, {}, refine=brush.refine, budget=budget).config
+        brush.config = ClickInteractor(
+            net, {}, refine=brush.refine, budget=budget, published=budget is None
+        ).config
         assert noc_config(DATA, brush, max_clicks=20, target=0.9)["options"] == options
     with pytest.raises(KeyboardInterrupt):
         run_noc(DATA, few, out=tmp_path, progress=lambda *_: interrupt())
