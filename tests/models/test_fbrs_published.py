@@ -114,8 +114,9 @@ SOLVES = [
 def test_answers(case, mode):
     """Energy, cost and probability; SciPy's solver made the stored ones.
 
-    SciPy ends a line search even when its evaluations are spent. In the thousands of variables of
-    input modes rounding that turns a ReLU leads to another, equally good mask.
+    SciPy ends a line search even when its evaluations are spent. With the thousands of variables of
+    input modes the last masks differ a little at the same energy, and with compiler options too:
+    probably rounding that turns single ReLUs.
     """
     config = replace(MODES[mode], stop_unchanged=False)
     program = jax.jit(partial(answer, case.net, config), compiler_options=QUICK)
