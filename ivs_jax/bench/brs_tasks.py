@@ -20,7 +20,7 @@ from ivs_jax.evaluation.click_dataset import ClickSample, open_click_dataset
 from ivs_jax.interaction.robot import next_click
 from ivs_jax.interaction.zoom import into_window, zoom_window
 from ivs_jax.io import open_video
-from ivs_jax.ops.padding import padded_sides
+from ivs_jax.ops.padding import pad_below, padded_sides
 from ivs_jax.refine.config import NO_REFINEMENT
 from ivs_jax.session.click import FRAME_MULTIPLE, ClickInteractor
 from ivs_jax.session.window import cut_window
@@ -169,5 +169,4 @@ def _clicks(points: Sequence[Sequence[float]]) -> Clicks:
 
 def _padded(x: np.ndarray) -> np.ndarray:
     """Few shapes of images, so that few programs are compiled."""
-    rows, columns = padded_sides(x.shape[0], x.shape[1], FRAME_MULTIPLE)
-    return np.pad(x, ((0, rows - x.shape[0]), (0, columns - x.shape[1]), (0, 0)))
+    return pad_below(x, padded_sides(x.shape[0], x.shape[1], FRAME_MULTIPLE))

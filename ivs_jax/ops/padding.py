@@ -1,6 +1,7 @@
 """Static shapes: sides padded to a multiple, counts padded to a bucket."""
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 OBJECT_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -9,6 +10,12 @@ OBJECT_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 def padded_sides(height: int, width: int, multiple: int) -> tuple[int, int]:
     """The smallest multiples of `multiple` that hold `height` and `width`."""
     return -(-height // multiple) * multiple, -(-width // multiple) * multiple
+
+
+def pad_below(x: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Zero-pads `x` `[H, W, ...]` to `size` at bottom and right, on the host."""
+    edges = ((0, size[0] - x.shape[0]), (0, size[1] - x.shape[1]))
+    return np.pad(x, (*edges, *[(0, 0)] * (x.ndim - 2)))
 
 
 def pad_image(x: Array, size: tuple[int, int]) -> Array:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ivs_jax.cache import CompileClock
 from ivs_jax.interaction.zoom import into_window, touches_border, widened, zoom_window
-from ivs_jax.ops.padding import padded_sides
+from ivs_jax.ops.padding import pad_below, padded_sides
 from ivs_jax.refine.config import RefineConfig, at_once, config_for
 from ivs_jax.refine.solution import FAILED
 from ivs_jax.session.answer import Answer, answer
@@ -149,7 +149,7 @@ class ClickInteractor:
         sides, side = padded_sides(*size, FRAME_MULTIPLE), self.network.config.input_size
         with CompileClock() as clock:
             began = time.perf_counter()
-            window, before = self._cut(_padded(image, sides), _padded_mask(previous, sides), box)
+            window, before = self._cut(pad_below(image, sides), _padded_mask(previous, sides), box)
             window.block_until_ready()
             cut, compiled_cut = time.perf_counter(), clock.seconds
             inside = into_window(clicks, box, side)
@@ -174,11 +174,7 @@ def agreement(probability: np.ndarray, clicks: Clicks, *, threshold: float) -> n
     return (probability[rows, columns] > threshold) == (label[real] == OBJECT)
 
 
-def _padded(image: np.ndarray, sides: tuple[int, int]) -> np.ndarray:
-    return np.pad(image, ((0, sides[0] - image.shape[0]), (0, sides[1] - image.shape[1]), (0, 0)))
-
-
 def _padded_mask(mask: np.ndarray | None, sides: tuple[int, int]) -> np.ndarray:
     if mask is None:
         return np.zeros((*sides, 1), np.float32)
-    return _padded(np.asarray(mask, np.float32)[..., None], sides)
+    return pad_below(np.asarray(mask, np.float32)[..., None], sides)

@@ -17,13 +17,12 @@ from ivs_jax.cache import CompileClock
 from ivs_jax.models.ipn import IPN, Segmented
 from ivs_jax.ops.aggregate import aggregate
 from ivs_jax.ops.distance import crosses
-from ivs_jax.ops.padding import object_bucket, padded_sides
+from ivs_jax.ops.padding import object_bucket, pad_below, padded_sides
 from ivs_jax.refine.config import NO_REFINEMENT
-from ivs_jax.session.click import agreement
+from ivs_jax.session.click import FRAME_MULTIPLE, agreement
 from ivs_jax.session.engine import Frames
 from ivs_jax.types import Annotation, Array, Clicks, Interaction
 
-FRAME_MULTIPLE = 128
 CHUNK = 4  # frames are not shrunk, so a chunk of them is large
 
 
@@ -67,7 +66,11 @@ class IPNInteractor:
         with CompileClock() as clock:
             began = time.perf_counter()
             found = self._interact(
-                self._variables, _padded(image, sides), _padded(mask, sides), clicks, np.array(size)
+                self._variables,
+                pad_below(image, sides),
+                pad_below(mask, sides),
+                clicks,
+                np.array(size),
             )
             probability = np.asarray(found)[: size[0], : size[1]]
             spent = time.perf_counter() - began
@@ -151,7 +154,7 @@ class IPNPropagator:
         for frame, wanted in _sources(annotations, objects, start).items():
             masks, _ = _masks(annotations[frame], objects, padded, bucket)
             chosen = np.isin(np.arange(bucket), [objects.index(number) for number in wanted])
-            image = _padded(video[frame], padded)
+            image = pad_below(video[frame], padded)
             found = self._reference(self._variables, image, masks, size)
             reference += jnp.where(chosen[:, None, None, None], found, 0)
         return reference
@@ -172,12 +175,6 @@ def _sources(
     return found
 
 
-def _padded(x: np.ndarray, sides: tuple[int, int]) -> np.ndarray:
-    """`[H, W, ...]` with zeros at bottom and right."""
-    edges = ((0, sides[0] - x.shape[0]), (0, sides[1] - x.shape[1]))
-    return np.pad(x, (*edges, *[(0, 0)] * (x.ndim - 2)))
-
-
 def _masks(
     annotation: Annotation, objects: tuple[int, ...], padded: tuple[int, int], bucket: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -185,7 +182,7 @@ def _masks(
     masks, known = np.zeros((bucket, *padded), bool), np.zeros(bucket, bool)
     for i, number in enumerate(objects):
         if number in annotation.objects:
-            masks[i], known[i] = _padded(annotation.labels == number, padded), True
+            masks[i], known[i] = pad_below(annotation.labels == number, padded), True
     return masks, known
 
 
@@ -203,7 +200,7 @@ def _steps(
     for i, frame in enumerate(chunk):
         if frame in annotations:
             given[i], fixed[i] = _masks(annotations[frame], objects, padded, bucket)
-    images = [_padded(video[frame], padded) for frame in chunk]
+    images = [pad_below(video[frame], padded) for frame in chunk]
     images += images[-1:] * (CHUNK - len(chunk))
     return Steps(np.stack(images), given, fixed)
 
