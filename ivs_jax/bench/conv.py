@@ -6,7 +6,6 @@ Every row compares the same arithmetic: the plain `lax.conv_general_dilated` wit
 gradient, and `ops.conv`. "loop" repeats it four times in a `fori_loop` and divides.
 """
 
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from ivs_jax.bench.clock import timed
 from ivs_jax.ops.conv import LAYOUT, conv2d, depthwise_conv2d
 
 REPEATS = 4
@@ -50,12 +50,7 @@ def _plain_depthwise(x: Array, kernel: Array) -> Array:
 
 def _milliseconds(function: Callable[..., Any], *args: Array) -> float:
     jax.block_until_ready(function(*args))
-    times = []
-    for _ in range(5):
-        began = time.perf_counter()
-        jax.block_until_ready(function(*args))
-        times.append(time.perf_counter() - began)
-    return 1e3 * min(times)
+    return 1e3 * min(timed(function, *args)[1] for _ in range(5))
 
 
 def _forms(operator: Callable[[Array, Array], Array]) -> dict[str, tuple[Callable[..., Any], int]]:

@@ -7,7 +7,6 @@ values, and the decoder, at 480 x 864 with random weights. Both sides hold the s
 their outputs are compared before anything is timed.
 """
 
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ivs_jax.bench.clock import timed
 from ivs_jax.models import model_named, variable_shapes
 from ivs_jax.models.resnet import IMAGENET_MEAN, IMAGENET_STD
 from ivs_jax.weights.convert import convert, table_of
@@ -52,15 +52,9 @@ def run_models(size: tuple[int, int] = SIZE, *, rounds: int = ROUNDS) -> Compari
     difference = float(np.abs(ours() - expected).max() / np.abs(expected).max())
     times: list[tuple[float, float]] = []
     for _ in range(rounds):  # in turns, so that both see the same machine
-        times.append((_seconds(ours), _seconds(theirs)))
+        times.append((timed(ours)[1], timed(theirs)[1]))
     fastest = np.min(times, axis=0)
     return Comparison(float(fastest[0]), float(fastest[1]), torch.get_num_threads(), difference)
-
-
-def _seconds(function: Callable[[], np.ndarray]) -> float:
-    began = time.perf_counter()
-    function()
-    return time.perf_counter() - began
 
 
 def _random_checkpoint() -> dict[str, np.ndarray]:
