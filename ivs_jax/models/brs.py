@@ -10,7 +10,7 @@ Two cuts serve refinement: `encode` holds what depends on the image alone, and `
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -131,7 +131,24 @@ class ClickOutput(NamedTuple):
     coarse: Array
 
 
-class ClickNet(nn.Module):
+class ClickModule(nn.Module):
+    """What all click networks do with their `encode`, `features_at` and `head`."""
+
+    def predict(self, features: Any, maps: Array, previous: Array) -> ClickOutput:
+        """The cheap half, per click: `head(features_at(...))`."""
+        return self.head(self.features_at(features, maps, previous))
+
+    def example_inputs(self, side: int) -> tuple[Array, ...]:
+        """Zeros for `__call__` that touch every parameter."""
+        size = (1, side, side)
+        return jnp.zeros((*size, 3)), jnp.zeros((*size, 2)), jnp.zeros(size)
+
+    def __call__(self, image: Array, maps: Array, previous: Array) -> ClickOutput:
+        """Everything at once; shapes as in `encode` and `features_at`."""
+        return self.predict(self.encode(image), maps, previous)
+
+
+class ClickNet(ClickModule):
     """BRS-like click network; see the module's docstring."""
 
     config: ClickConfig = ClickConfig()
@@ -187,19 +204,6 @@ class ClickNet(nn.Module):
         if tap not in self.config.taps:
             legal = ", ".join(self.config.taps)
             raise ValueError(f"the network has no tap {tap!r}, expected one of {legal}")
-
-    def predict(self, features: ImageFeatures, maps: Array, previous: Array) -> ClickOutput:
-        """The cheap half, per click: `head(features_at(...))`."""
-        return self.head(self.features_at(features, maps, previous))
-
-    def example_inputs(self, side: int) -> tuple[Array, ...]:
-        """Zeros for `__call__` that touch every parameter."""
-        size = (1, side, side)
-        return jnp.zeros((*size, 3)), jnp.zeros((*size, 2)), jnp.zeros(size)
-
-    def __call__(self, image: Array, maps: Array, previous: Array) -> ClickOutput:
-        """Everything at once; shapes as in `encode` and `features_at`."""
-        return self.predict(self.encode(image), maps, previous)
 
 
 class _Skip(nn.Module):

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import flax.linen as nn
-import jax.numpy as jnp
 from jax import Array
 
 from ivs_jax.models.body import BodyOutput, Tapped
-from ivs_jax.models.brs import ClickOutput
+from ivs_jax.models.brs import ClickModule, ClickOutput
 from ivs_jax.models.deeplab import DeepLab, DeepLabConfig
 from ivs_jax.models.hrnet import HRNet, HRNetConfig
 from ivs_jax.models.layers import HE, Conv, FrozenBatchNorm
@@ -67,7 +66,7 @@ class TapFeatures(NamedTuple):
     maps: Array
 
 
-class FBRS(nn.Module):
+class FBRS(ClickModule):
     """f-BRS's click network; the contract of `brs.ClickNet`, with a choice of taps."""
 
     config: FBRSConfig = FBRSConfig()
@@ -111,16 +110,3 @@ class FBRS(nn.Module):
         if out.auxiliary is None:
             return ClickOutput(logits, logits)
         return ClickOutput(logits, resize(out.auxiliary, size, align_corners=True)[..., 0])
-
-    def predict(self, features: Array, maps: Array, previous: Array) -> ClickOutput:
-        """The cheap half, per click: `head(features_at(...))`."""
-        return self.head(self.features_at(features, maps, previous))
-
-    def example_inputs(self, side: int) -> tuple[Array, ...]:
-        """Zeros for `__call__` that touch every parameter."""
-        size = (1, side, side)
-        return jnp.zeros((*size, 3)), jnp.zeros((*size, 2)), jnp.zeros(size)
-
-    def __call__(self, image: Array, maps: Array, previous: Array) -> ClickOutput:
-        """Everything at once; shapes as in `encode` and `features_at`."""
-        return self.predict(self.encode(image), maps, previous)
