@@ -4,12 +4,16 @@ Usual codes nest a line search inside the iteration. Here both are one flat loop
 evaluates the trial point, then a state machine (`linesearch`) decides whether to try another step
 or to accept and take a new direction. Why:
 
-- One evaluation site: the network is compiled once, and `vmap` stays right and cheap (a `lax.cond`
-  around a second site would run both branches).
+- One site of value and gradient: it is compiled once, and `vmap` stays right and cheap (a
+  `lax.cond` around a second site would run both branches).
 - The number of evaluations is the number of turns, so the count and the budget are exact.
 - The auxiliary output (logits) of every evaluation is at hand: no extra forward pass is ever
   needed, and the stop rules see every evaluation, those of the line search included.
 - Value and gradient of an accepted trial are never computed again.
+
+Most clicks are obeyed before anything is optimised. So where there is a stop rule the start is
+looked at without a gradient first, which costs a third of an evaluation, and only if it does not
+satisfy does the loop begin (with that point again, for its gradient).
 
 The direction is optax's (`optax.scale_by_lbfgs`, in `memory`), the next step comes from
 `linesearch`. Restart on pairs of non-positive curvature, budget, stop rules and NaN safety are
@@ -131,8 +135,8 @@ def minimise(
 
     Args:
       objective: `x -> (energy float32 [], aux)`; aux is any pytree of arrays.
-      x0: start, a pytree of float32 arrays. If it satisfies the stop rule, one evaluation is used
-        and `x0` is returned.
+      x0: start, a pytree of float32 arrays. If it satisfies the stop rule it is returned, counted
+        as one evaluation though no gradient was computed. Else this look is not counted.
       max_evaluations: budget of value-and-gradient evaluations, kept exactly; at least `trials`.
       max_iterations: budget of accepted steps, None for no limit.
       memory_size: pairs kept for the curvature (`m`).
@@ -207,17 +211,25 @@ def minimise(
             kept_energy=jnp.where(active & kept, energy, s.kept_energy),
         )
 
-    _, aux = jax.eval_shape(objective, unravel(start))
-    initial = _initial(start, *empty(memory_size, start.size), aux)
-    end = jax.lax.while_loop(lambda s: _anyone(s.status == RUNNING), turn, initial)
-    return Solution(
-        x=unravel(end.best),
-        aux=end.kept_aux,
-        energy=end.kept_energy,
-        evaluations=end.evaluations,
-        satisfied=end.status == SATISFIED,
-        status=end.status,
-    )
+    def descended(glance: Solution) -> Solution:
+        initial = _initial(glance, *empty(memory_size, start.size))
+        end = jax.lax.while_loop(lambda s: _anyone(s.status == RUNNING), turn, initial)
+        return Solution(
+            x=end.best,
+            aux=end.kept_aux,
+            energy=end.kept_energy,
+            evaluations=end.evaluations,
+            satisfied=end.status == SATISFIED,
+            status=end.status,
+        )
+
+    if stop is None:
+        solution = descended(_unseen(start, jax.eval_shape(objective, unravel(start))[1]))
+    else:
+        glance = _glance(start, *objective(unravel(start)), stop)
+        running = _anyone(glance.status == RUNNING)
+        solution = jax.lax.cond(running, descended, lambda seen: seen, glance)
+    return solution._replace(x=unravel(solution.x))
 
 
 @custom_vmap
@@ -233,23 +245,48 @@ def _anyone_of_batch(
     return _anyone(running.any(0) if in_batched[0] else running), False
 
 
-def _initial(start: jax.Array, pairs: Pairs, known: Known, aux: Any) -> _State:
-    """The state before the first evaluation, whose trial point is the start; `aux` gives shapes."""
-    blank = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), aux)
-    zero, count, still = jnp.float32(0), jnp.int32(0), jnp.zeros_like(start)
+def _unseen(start: jax.Array, aux: Any) -> Solution:
+    """`start` before anything is known of it; `aux` gives shapes."""
+    return Solution(
+        x=start,
+        aux=jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), aux),
+        energy=jnp.float32(jnp.inf),
+        evaluations=jnp.int32(0),
+        satisfied=jnp.bool_(False),
+        status=jnp.int32(RUNNING),
+    )
+
+
+def _glance(start: jax.Array, energy: jax.Array, aux: Any, stop: StopRule) -> Solution:
+    """`start` if energy and `aux` there satisfy, else the same as unseen."""
+    unseen = _unseen(start, aux)
+    satisfied = stop(aux, unseen.aux)[0] & jnp.isfinite(energy)
+    return Solution(
+        x=start,
+        aux=_where(satisfied, aux, unseen.aux),
+        energy=jnp.where(satisfied, energy.astype(jnp.float32), unseen.energy),
+        evaluations=satisfied.astype(jnp.int32),
+        satisfied=satisfied,
+        status=jnp.where(satisfied, jnp.int32(SATISFIED), unseen.status),
+    )
+
+
+def _initial(glance: Solution, pairs: Pairs, known: Known) -> _State:
+    """The state before the loop: done, or about to evaluate the start."""
+    zero, still = jnp.float32(0), jnp.zeros_like(glance.x)
     search = linesearch.begin(zero, zero, zero)
     return _State(
-        status=jnp.int32(RUNNING),
-        evaluations=count,
-        iterations=count,
-        course=_Course(start, still, still, still, search),
+        status=glance.status,
+        evaluations=glance.evaluations,
+        iterations=jnp.int32(0),
+        course=_Course(glance.x, still, still, still, search),
         pairs=pairs,
         known=known,
-        previous=blank,
-        best=start,
+        previous=jax.tree.map(jnp.zeros_like, glance.aux),
+        best=glance.x,
         lowest=jnp.float32(jnp.inf),
-        kept_aux=blank,
-        kept_energy=jnp.float32(jnp.inf),
+        kept_aux=glance.aux,
+        kept_energy=glance.energy,
     )
 
 

@@ -215,8 +215,32 @@ def test_unchanged_compares_with_the_evaluation_before():
     jax.effects_barrier()
     assert solution.status == lbfgs.UNCHANGED
     assert not solution.satisfied
-    assert len(pairs) == solution.evaluations
-    np.testing.assert_array_equal([p[1] for p in pairs[1:]], [p[0] for p in pairs[:-1]])
+    _, *seen = pairs  # the look without a gradient comes first and is not counted
+    assert len(seen) == solution.evaluations
+    np.testing.assert_array_equal([p[1] for p in seen[1:]], [p[0] for p in seen[:-1]])
+
+
+@pytest.mark.parametrize("satisfied", [True, False])
+def test_a_start_that_satisfies_costs_no_gradient(satisfied):
+    gradients = []
+
+    @jax.custom_vjp
+    def energy(x):
+        return jnp.sum(x**2)
+
+    def backward(x, g):
+        jax.debug.callback(gradients.append, x)
+        return (2 * x * g,)
+
+    energy.defvjp(lambda x: (energy(x), x), backward)
+    stop = lambda aux, _: (jnp.bool_(satisfied), jnp.bool_(False))  # noqa: E731
+    solution = jax.block_until_ready(_solve(energy, np.array([1.0, 2.0]), 1, stop=stop))
+    jax.effects_barrier()
+    assert len(gradients) == (0 if satisfied else 1)
+    assert solution.evaluations == 1
+    assert bool(solution.satisfied) == satisfied
+    assert solution.energy == 5
+    np.testing.assert_array_equal(solution.x, [1, 2])
 
 
 def test_nan_region_shrinks_the_step():
