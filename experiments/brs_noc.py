@@ -2,7 +2,8 @@
 
     python experiments/brs_noc.py --data DATA/stills/coco_mval --limit 100
 
-Every mode is measured with several budgets, and once the network without refinement. A budget
+Every mode is measured by its published protocol with several budgets, and once the network
+without refinement. A budget
 above the published limit of a mode is left out, as it would change nothing. `--data` is a click
 data set as for `ivs eval noc`. Each point is a report folder in `--runs`; those that are there
 already are not measured again, so a stopped run goes on with the same command.
@@ -16,6 +17,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from ivs_jax.allocator import keep_freed_memory
 from ivs_jax.bench.brs import available_modes
 from ivs_jax.cache import enable_compilation_cache
 from ivs_jax.cli.show import progress_bar
@@ -30,6 +32,7 @@ from ivs_jax.evaluation.report import (
 from ivs_jax.models import model_named
 from ivs_jax.refine.config import NO_REFINEMENT, config_for
 from ivs_jax.session.build import load_interactor
+from ivs_jax.session.protocol import as_published
 
 BUDGETS = (2, 5, 20, 60)
 KEPT = ("noc", "failures", "satisfied", "evaluations", "spc", "objects", "clicks", "device")
@@ -49,19 +52,20 @@ def points(modes: list[str], budgets: list[int]) -> list[tuple[str, int]]:
 
 def measure(dataset: Any, model: str, mode: str, budget: int, args: Any) -> dict[str, Any]:
     """One point: the report of `run_noc`, from its folder if it is there."""
-    interactor = load_interactor(model, refine=mode, budget=budget or None)
+    interactor = load_interactor(model, refine=mode, budget=budget or None, published=True)
+    protocol = as_published(interactor)
     objects = len(dataset) if args.limit is None else min(args.limit, len(dataset))
     folder = args.runs / f"{dataset.name}_{model}_{objects}x{args.clicks}" / f"{mode}_{budget}"
     file = folder / "report.json"
     if file.is_file():
         report = json.loads(file.read_text(encoding="utf-8"))
-        if report["weights"] == interactor.fingerprint:
+        if report["weights"] == protocol.fingerprint:
             return report
     with progress_bar(f"{mode} {budget}") as advance:
         return asdict(
             run_noc(
                 dataset,
-                interactor,
+                protocol,
                 limit=args.limit,
                 max_clicks=args.clicks,
                 out=folder,
@@ -133,6 +137,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("experiments/results/brs_noc"))
     args = parser.parse_args()
 
+    keep_freed_memory()
     enable_compilation_cache()
     dataset = open_click_dataset(args.data)
     modes = args.mode or available_modes(model_named(args.model).build(), args.model)

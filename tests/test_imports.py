@@ -22,6 +22,7 @@ _TRAINING = _BASE | {"cache", "models", "interaction", "io", "data", "weights"}
 _CALLERS = _SESSION | {"data"}
 ALLOWED: dict[str, set[str]] = {
     "types": set(),
+    "allocator": set(),  # a setting of the process: for the programs that a user starts
     "cache": set(),  # switches on XLA's persistent cache: for the programs that a user starts
     "ops": {"types"},
     "interaction": set(_BASE),
@@ -37,7 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "web": _SESSION | {"cache", "api"},
     "bench": _CALLERS | {"cache", "training", "evaluation", "api"},
     "": _CALLERS | {"api"},
-    "cli": _CALLERS | {"cache", "training", "evaluation", "api", "web", "bench", ""},
+    "cli": _CALLERS | {"allocator", "cache", "training", "evaluation", "api", "web", "bench", ""},
     "__main__": {"cli"},
 }
 

@@ -8,6 +8,7 @@ from typing import Annotated, TextIO
 
 import tyro
 
+from ivs_jax.allocator import keep_freed_memory
 from ivs_jax.cli.benchmark import Bench
 from ivs_jax.cli.convert import EXAMPLES as CONVERT
 from ivs_jax.cli.convert import Convert
@@ -40,6 +41,7 @@ Command = (
 
 def main(args: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code: 0, 2 for an error, 130 after Ctrl-C."""
+    keep_freed_memory()
     command = tyro.cli(
         Command,  # type: ignore[arg-type]
         prog="ivs",

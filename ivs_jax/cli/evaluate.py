@@ -15,6 +15,7 @@ examples:
   ivs eval noc GrabCut --refine f-BRS-B --out noc
   ivs eval noc SBD --limit 500 --save-clicks clicks.jsonl
   ivs eval noc SBD --replay clicks.jsonl --refine NoBRS
+  ivs eval noc GrabCut --protocol session --budget 60
 """
 COMPARE_EXAMPLES = """NoC reports side by side: one table, and one figure with the curves of all.
 
@@ -46,6 +47,9 @@ class Noc:
     the network's paper, BRS for click-small."""
     budget: int | None = None
     """Network evaluations that refinement may spend on a click; default: the published limit."""
+    protocol: Literal["published", "session"] = "published"
+    """Refine by the letter of the papers (each click starts where the last one ended, f-BRS from
+    the second one on), or as a session does (every click must hold at once, and for itself)."""
     weights: UseAppendAction[tuple[Path, ...]] = ()
     """A weights file (see ivs convert), or a folder of them, instead of those that ship."""
     batch: int | None = None
@@ -68,19 +72,25 @@ class Noc:
         from ivs_jax.evaluation.noc_clicks import read_clicks
         from ivs_jax.evaluation.noc_report import as_markdown
         from ivs_jax.session.build import load_interactor
+        from ivs_jax.session.protocol import as_published
 
         enable_compilation_cache()
         dataset = open_click_dataset(self.folder, layout=self.layout, instances=self.instances)
         replay = None if self.replay is None else read_clicks(self.replay)
         if replay is not None:
             dataset = dataset.only(replay)
+        published = self.protocol == "published"
         interactor = load_interactor(
-            self.model, refine=self.refine, budget=self.budget, weights=self.weights
+            self.model,
+            refine=self.refine,
+            budget=self.budget,
+            weights=self.weights,
+            published=published,
         )
         with progress_bar("objects") as advance:
             report = run_noc(
                 dataset,
-                interactor,
+                as_published(interactor) if published else interactor,
                 limit=self.limit,
                 batch=self.batch,
                 max_clicks=self.clicks,

@@ -6,6 +6,7 @@ from typing import Any
 from ivs_jax.evaluation.noc_clicks import ClicksByName
 from ivs_jax.evaluation.noc_log import digest
 from ivs_jax.refine.config import MODES, RefineConfig
+from ivs_jax.session.click import ClickInteractor
 
 DEFAULT_THRESHOLD = 0.5  # of BRS; f-BRS uses 0.49: an interactor says so in `threshold`
 
@@ -23,7 +24,7 @@ def noc_config(
         "dataset": str(getattr(dataset, "name", "unnamed")),
         "model": str(getattr(interactor, "name", type(interactor).__name__)),
         "refine": str(getattr(interactor, "refine", "")),
-        "options": deviations(getattr(interactor, "config", None)),
+        "options": deviations(interactor),
         "weights": str(getattr(interactor, "fingerprint", "")),
         "max_clicks": max_clicks,
         "target": target,
@@ -37,9 +38,13 @@ def threshold_of(interactor: object) -> float:
     return float(getattr(interactor, "threshold", DEFAULT_THRESHOLD))
 
 
-def deviations(config: object) -> dict[str, Any]:
+def deviations(interactor: object) -> dict[str, Any]:
     """The settings of a refinement that differ from the published ones of its mode."""
+    config = getattr(interactor, "config", None)
     if not isinstance(config, RefineConfig) or config.mode not in MODES:
         return {}
     published = asdict(MODES[config.mode])
-    return {key: value for key, value in asdict(config).items() if value != published[key]}
+    found = {key: value for key, value in asdict(config).items() if value != published[key]}
+    if isinstance(interactor, ClickInteractor):  # not in the `PublishedProtocol`
+        found["warm_start"] = False
+    return found

@@ -69,12 +69,17 @@ def load_interactor(
     refine: str | None = None,
     budget: int | None = BUDGET,
     weights: Given = None,
+    published: bool = False,
 ) -> NetworkInteractor:
-    """Click network with refinement, by name; arguments as for `load_engine`."""
+    """Click network with refinement, by name; arguments as for `load_engine`.
+
+    `published` refines by the letter of the papers, see `session.click.ClickInteractor`. (BRS with
+    its tiles always does; IPN has no refinement.)
+    """
     found = model_named(model, kind="click")
     refine = found.refine if refine is None else refine
     config_for(refine)
-    return _interactor(model, refine, budget, find_weights(model, _paths(weights)))
+    return _interactor(model, refine, budget, find_weights(model, _paths(weights)), published)
 
 
 def load_propagator(model: str = PROPAGATION_MODEL, *, weights: Given = None) -> Propagator:
@@ -84,14 +89,16 @@ def load_propagator(model: str = PROPAGATION_MODEL, *, weights: Given = None) ->
 
 
 @functools.cache
-def _interactor(model: str, refine: str, budget: int | None, file: Path) -> NetworkInteractor:
+def _interactor(
+    model: str, refine: str, budget: int | None, file: Path, published: bool
+) -> NetworkInteractor:
     network, variables = _network(model, file)
     options: dict[str, Any] = {"name": model, "fingerprint": sha256(file)[:16], "refine": refine}
     if isinstance(network, IPN):
         return IPNInteractor(network, variables, **options)
     if getattr(network.config, "tiles", False):
         return BRSInteractor(network, variables, budget=budget, **options)
-    return ClickInteractor(network, variables, budget=budget, **options)
+    return ClickInteractor(network, variables, budget=budget, published=published, **options)
 
 
 @functools.cache

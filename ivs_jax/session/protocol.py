@@ -6,12 +6,14 @@ A session must be able to replay its clicks in any order of undo and redo, so it
 """
 
 import threading
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from ivs_jax.session.click import Carried, ClickInteractor
 from ivs_jax.types import PADDING, Clicks, Interaction
+
+T = TypeVar("T")
 
 
 class _Last(NamedTuple):
@@ -34,6 +36,7 @@ class PublishedProtocol:
     def __init__(self, interactor: ClickInteractor):
         self.interactor, self._here = interactor, threading.local()
         self.name, self.refine = interactor.name, interactor.refine
+        self.config = interactor.config
         self.fingerprint = f"{interactor.fingerprint} published"
         self.threshold = interactor.threshold
 
@@ -48,3 +51,8 @@ class PublishedProtocol:
         answer, carried = self.interactor.predict_from(image, clicks, previous, carried)
         self._here.last = _Last(image, count, carried)
         return answer
+
+
+def as_published(interactor: T) -> "T | PublishedProtocol":
+    """`interactor`, or the `PublishedProtocol` of one that refines windows."""
+    return PublishedProtocol(interactor) if isinstance(interactor, ClickInteractor) else interactor

@@ -131,6 +131,7 @@ def test_the_published_protocol_carries_from_click_to_click():
         """Answers with where it was told to start."""
 
         name, refine, fingerprint, threshold = "counting", "f-BRS-B", "f", 0.49
+        config = None
 
         def predict_from(self, image, clicks, previous, carried):
             start = 0 if carried is None else carried.x
