@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from ivs_jax.data.files import by_stem, listing
 from ivs_jax.evaluation.click_dataset.masks import (
     Masks,
     instance_ids,
@@ -76,7 +77,7 @@ def _recognised(folder: Path) -> Layout:
         raise ValueError(f"{folder}: has the layouts {names}, choose one (--layout)")
     if not fits:
         known = "; ".join(f"{layout.name}: {', '.join(layout.parts)}" for layout in LAYOUTS)
-        raise ValueError(f"{folder}: found {_listing(folder)}, expected one of {known}")
+        raise ValueError(f"{folder}: found {listing(folder)}, expected one of {known}")
     return fits[0]
 
 
@@ -86,7 +87,7 @@ def _asked(folder: Path, name: str) -> Layout:
             if missing := layout.missing(folder):
                 raise ValueError(
                     f"{folder}: {name} has {', '.join(layout.parts)}, no {missing[0]} in "
-                    f"{_listing(folder)}"
+                    f"{listing(folder)}"
                 )
             return layout
     raise ValueError(f"layout {name!r}: expected one of {', '.join(x.name for x in LAYOUTS)}")
@@ -94,7 +95,7 @@ def _asked(folder: Path, name: str) -> Layout:
 
 def _pairs(images: str, masks: str, folder: Path, *, find: Callable[..., Found]) -> Found:
     """Images and masks of the same stem, in the order of their names."""
-    image_of, mask_of = _by_stem(folder / images), _by_stem(folder / masks)
+    image_of, mask_of = by_stem(folder / images), by_stem(folder / masks)
     entries: dict[str, Entry] = {}
     skipped: list[tuple[str, str]] = []
     used = set()
@@ -124,24 +125,6 @@ def _instances(name: str, image: Path, mask: Path) -> Found:
         return {}, [(name, str(error))]
     found = {f"{name}#{n}": Entry(image, partial(read_instance, mask, n)) for n in ids}
     return found, [] if ids else [(name, "mask without object")]
-
-
-def _by_stem(folder: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir(), key=lambda path: path.stem):
-        if path.name.startswith(".") or not path.is_file():
-            continue
-        if path.stem in found:
-            raise ValueError(f"{path}: same name as {found[path.stem].name}, expected one a name")
-        found[path.stem] = path
-    return found
-
-
-def _listing(folder: Path) -> str:
-    if not folder.is_dir():
-        return "no such folder"
-    names = sorted(path.name for path in folder.iterdir())
-    return ", ".join(names[:6] + ["..."] * (len(names) > 6)) or "an empty folder"
 
 
 def _paired(

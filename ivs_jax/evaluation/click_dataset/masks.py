@@ -6,8 +6,8 @@ Each gives `(object, ignore)`, both `[H, W]` bool, ignore None where every pixel
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from ivs_jax.data.files import read_image, read_values
 from ivs_jax.io.images import to_rgb
 
 Masks = tuple[np.ndarray, np.ndarray | None]
@@ -59,25 +59,3 @@ def read_instance(path: Path, number: int) -> Masks:
 def instance_ids(path: Path) -> list[int]:
     """Ids in a map of instances: all values but 0 and `VOID`."""
     return sorted(set(np.unique(read_values(path)).tolist()) - {0, VOID})
-
-
-def read_values(path: Path) -> np.ndarray:
-    """The stored values of a grey or palette image, `[H, W]` int32."""
-    file = read_image(path)
-    values = np.asarray(file)
-    if values.ndim == 3:
-        values = to_rgb(file)
-        if (values != values[..., :1]).any():
-            raise ValueError(f"{path}: expected a grey or index mask, found colours")
-        values = values[..., 0]
-    return values.astype(np.int32)
-
-
-def read_image(path: Path) -> Image.Image:
-    """The decoded file."""
-    try:
-        with Image.open(path) as file:
-            file.load()
-            return file.copy()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: not a readable image ({error})") from error

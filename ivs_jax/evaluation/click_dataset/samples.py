@@ -6,7 +6,8 @@ from typing import NamedTuple, overload
 
 import numpy as np
 
-from ivs_jax.evaluation.click_dataset.masks import Masks, read_image
+from ivs_jax.data.files import read_image
+from ivs_jax.evaluation.click_dataset.masks import Masks
 from ivs_jax.io.images import to_rgb
 
 

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
 
+from ivs_jax.data.files import read_gtinst
 from ivs_jax.evaluation.click_dataset.masks import VOID, Masks
 from ivs_jax.evaluation.click_dataset.samples import Entry
 
@@ -30,7 +30,7 @@ def sbd_entries(folder: Path) -> tuple[dict[str, Entry], list[tuple[str, str]]]:
             skipped.append((name, f"{image}: no such image"))
             continue
         try:
-            ids = sorted(set(np.unique(_segmentation(file)).tolist()) - {0, VOID})
+            ids = sorted(set(np.unique(read_gtinst(file)).tolist()) - {0, VOID})
         except ValueError as error:
             skipped.append((name, str(error)))
             continue
@@ -41,17 +41,4 @@ def sbd_entries(folder: Path) -> tuple[dict[str, Entry], list[tuple[str, str]]]:
 
 
 def _instance(file: Path, number: int) -> Masks:
-    return _segmentation(file) == number, None
-
-
-def _segmentation(file: Path) -> np.ndarray:
-    """`[H, W]` instance ids."""
-    try:
-        found = loadmat(file, variable_names=["GTinst"])["GTinst"]["Segmentation"][0, 0]
-    except Exception as error:  # SciPy raises a dozen kinds, down to AttributeError, on torn files
-        raise ValueError(f"{file}: no readable GTinst.Segmentation ({error!r})") from error
-    if found.ndim != 2 or found.dtype.kind not in "ui":
-        raise ValueError(
-            f"{file}: GTinst.Segmentation is {found.shape} {found.dtype}, expected [H, W] integers"
-        )
-    return np.asarray(found)
+    return read_gtinst(file) == number, None
