@@ -19,7 +19,6 @@ from ivs_jax.evaluation.noc_program import longest_run
 from ivs_jax.interaction.zoom import widened
 from ivs_jax.models import brs
 from ivs_jax.models.brs import ClickOutput, TapFeatures
-from ivs_jax.refine.config import config_for
 from ivs_jax.session import click
 from ivs_jax.session.click import ClickInteractor
 from ivs_jax.session.protocol import PublishedProtocol
@@ -201,9 +200,8 @@ def test_the_published_protocol_starts_where_the_last_click_ended(refine):
     expected = by_name(run(s, PublishedProtocol(plain)) for s in samples)
     check(measured(samples, PublishedProtocol(plain), target=0.97, together=False), expected)
     assert [run(s, plain).ious for s in samples] != [trial.ious for trial in expected.values()]
-    budget = {} if BUDGET == config_for(refine).max_evaluations else {"max_evaluations": BUDGET}
-    assert deviations(PublishedProtocol(plain)) == budget
-    assert deviations(plain) == budget | {"warm_start": False}
+    assert deviations(PublishedProtocol(plain)) == {"max_evaluations": BUDGET}
+    assert deviations(plain) == {"max_evaluations": BUDGET, "warm_start": False}
 
 
 def test_what_cannot_run_as_a_batch_is_named():

@@ -222,7 +222,7 @@ def test_unchanged_compares_with_the_evaluation_before():
 
 @pytest.mark.parametrize("satisfied", [True, False])
 def test_a_start_that_satisfies_costs_no_gradient(satisfied):
-    gradients = []
+    gradients: list[np.ndarray] = []
 
     @jax.custom_vjp
     def energy(x):
