@@ -54,7 +54,7 @@ def _milliseconds(function: Callable[..., Any], *args: Array) -> float:
 
 
 def _forms(operator: Callable[[Array, Array], Array]) -> dict[str, tuple[Callable[..., Any], int]]:
-    """Forward and input gradient, once and in a loop; with the number of repeats."""
+    """Forward and gradients, once and in a loop; with the number of repeats."""
 
     def energy(x: Array, kernel: Array) -> Array:
         return jnp.sum(operator(x, kernel) ** 2)
@@ -66,11 +66,17 @@ def _forms(operator: Callable[[Array, Array], Array]) -> dict[str, tuple[Callabl
         step = jax.grad(energy)
         return lax.fori_loop(0, REPEATS, lambda _, v: v - 1e-4 * step(v, kernel), x)
 
+    def kernel_gradient_loop(x: Array, kernel: Array) -> Array:
+        step = jax.grad(energy, argnums=1)
+        return lax.fori_loop(0, REPEATS, lambda _, v: v - 1e-4 * step(x, v), kernel)
+
     return {
         "forward": (operator, 1),
         "forward, loop": (forward_loop, REPEATS),
         "input gradient": (jax.grad(energy), 1),
         "input gradient, loop": (gradient_loop, REPEATS),
+        "kernel gradient": (jax.grad(energy, argnums=1), 1),
+        "kernel gradient, loop": (kernel_gradient_loop, REPEATS),
     }
 
 

@@ -94,22 +94,36 @@ def test_gradients_agree_with_finite_differences():
     check_grads(jax.jit(f), (x, k, d), order=1, modes=["rev"], atol=1e-2, rtol=1e-2)
 
 
-def test_gradient_inside_a_loop_equals_the_one_outside():
-    k, d = _normal(7, 3, 3, 2, 4), _normal(8, 3, 3, 4)
-
-    def f(x):
+def test_gradients_inside_a_loop_equal_those_outside():
+    def f(x, k, d):
         return jnp.sum(jnp.square(depthwise_conv2d(conv2d(x, k, dilation=(2, 2)), d)))
 
-    def descend(x):
-        return x - 1e-3 * jax.grad(f)(x)
+    def descend(inputs):
+        gradients = jax.grad(f, argnums=(0, 1, 2))(*inputs)
+        return tuple(v - 1e-3 * g for v, g in zip(inputs, gradients, strict=True))
 
-    x = _normal(9, 1, 9, 8, 2)
-    inside = jax.jit(lambda x: lax.fori_loop(0, 3, lambda _, x: descend(x), x))(x)
-    outside, one = x, jax.jit(descend)
+    start = _normal(9, 1, 9, 8, 2), _normal(7, 3, 3, 2, 4), _normal(8, 3, 3, 4)
+    inside = jax.jit(lambda v: lax.fori_loop(0, 3, lambda _, v: descend(v), v))(start)
+    outside, one = start, jax.jit(descend)
     for _ in range(3):
         outside = one(outside)
-    assert np.abs(outside - x).max() > 1e-2
-    np.testing.assert_allclose(inside, outside, atol=1e-5)
+    for before, found, expected in zip(start, inside, outside, strict=True):
+        assert np.abs(expected - before).max() > 1e-2
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("strides", "dilation"), [((1, 1), (2, 2)), ((2, 3), (1, 1))])
+def test_the_kernel_gradient_on_other_devices_is_that_of_cpus(monkeypatch, strides, dilation):
+    x, kernel = _normal(12, 2, 17, 14, 3), _normal(13, 3, 3, 3, 4)
+
+    def gradient(kernel):
+        out = conv2d(x, kernel, strides=strides, dilation=dilation)
+        return jnp.sum(jnp.sin(out))
+
+    expected = jax.jit(jax.grad(gradient))(kernel)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    found = jax.jit(lambda k: jax.grad(gradient)(k))(kernel)
+    np.testing.assert_allclose(found, expected, atol=2e-4, rtol=2e-5)
 
 
 def test_flax_adapter_is_the_same_convolution():
