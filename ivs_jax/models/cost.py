@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
+from jax.interpreters import partial_eval
 
 ELEMENTWISE = ("add", "sub", "mul")
 
@@ -14,9 +15,13 @@ def operations(function: Callable[..., Any], *inputs: Any) -> int:
     """Multiplications and additions of `function(*inputs)`; shapes are enough as inputs.
 
     Convolutions, matrix products and elementwise sums and products count, and what a loop of known
-    length repeats counts each time (XLA's own count sees it once).
+    length repeats counts each time (XLA's own count sees it once). What no result needs does not
+    count, nor do the zeros between the inputs of a convolution that is the gradient of a strided
+    one: the count of a gradient is what it needs, not how it is written.
     """
-    return _of(jax.make_jaxpr(function)(*inputs).jaxpr)
+    jaxpr = jax.make_jaxpr(function)(*inputs).jaxpr
+    needed, _ = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
+    return _of(needed)
 
 
 def _of(jaxpr: Jaxpr) -> int:
@@ -29,7 +34,7 @@ def _of_equation(equation: JaxprEqn) -> int:
     if name == "conv_general_dilated":
         kernel = _sides(equation.invars[1])
         outputs = kernel[params["dimension_numbers"].rhs_spec[0]]
-        return 2 * size * math.prod(kernel) // outputs
+        return 2 * size * math.prod(kernel) // outputs // math.prod(params["lhs_dilation"])
     if name == "dot_general":
         (contracted, _), _ = params["dimension_numbers"]
         sides = _sides(equation.invars[0])
