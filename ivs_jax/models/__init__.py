@@ -11,6 +11,7 @@ from ivs_jax.models.deeplab import DeepLabConfig
 from ivs_jax.models.fbrs import FBRS, FBRSConfig
 from ivs_jax.models.hrnet import SMALL, HRNetConfig
 from ivs_jax.models.ipn import IPN, IPNConfig
+from ivs_jax.models.ipn import SMALL as IPN_SMALL
 from ivs_jax.models.ritm import RITM, RITMConfig
 from ivs_jax.models.stm import STM, STMConfig
 
@@ -77,6 +78,7 @@ STM_RESNET50 = STMConfig(
 MODELS: dict[str, Model] = {
     "click-small": Model("click", ClickConfig()),
     "stm-small": Model("propagation", STMConfig()),
+    "ipn-small": Model("both", IPN_SMALL, refine="NoBRS"),
     "stm-resnet50": Model(
         "propagation", STM_RESNET50, Published("STM_weights.pth", "seoungwugoh/STM", CC_NC)
     ),

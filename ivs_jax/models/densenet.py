@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from ivs_jax.models.layers import HE, Conv, FrozenBatchNorm, over_channels
+from ivs_jax.models.layers import HE, Conv, FrozenBatchNorm, block_output, over_channels
 from ivs_jax.ops.pool import max_pool3
 
 DENSENET_121 = (6, 12, 24, 16)
@@ -94,7 +94,8 @@ class _Layer(nn.Module):
         x = nn.relu(FrozenBatchNorm(name="norm1")(x))
         x = Conv(4 * self.growth, (1, 1), use_bias=False, kernel_init=HE, name="conv1")(x)
         x = nn.relu(FrozenBatchNorm(name="norm2")(x))
-        return Conv(self.growth, (3, 3), use_bias=False, kernel_init=HE, name="conv2")(x)
+        x = Conv(self.growth, (3, 3), use_bias=False, kernel_init=HE, name="conv2")(x)
+        return block_output(x)
 
 
 class _Transition(nn.Module):

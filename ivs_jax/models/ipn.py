@@ -3,12 +3,12 @@
 I-net turns scribbles on a frame into a mask and a reference feature, P-net carries the mask from
 frame to frame with that reference, and an aggregation joins the references of successive rounds.
 Both networks work in a window around what is marked. Backbone and widths are a config: the
-published pair is the default one.
+published pair is the default one, `SMALL` is a pair for a laptop.
 """
 
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -16,11 +16,15 @@ import jax.numpy as jnp
 from jax import Array
 
 from ivs_jax.models.layers import HE, Conv, ResBlock
+from ivs_jax.models.mobilenet import MobileNetV1
 from ivs_jax.models.resnet import ResNet
 from ivs_jax.ops.resize import resize
 from ivs_jax.ops.warp import Sides, roi_box, unwarp, warp
 
-BACKBONES = {"resnet50": partial(ResNet, depth=50, stages=4, extra=True, extra_bias=True)}
+BACKBONES: dict[str, Any] = {
+    "mobilenet_v1": partial(MobileNetV1, depth=12, extra=True),
+    "resnet50": partial(ResNet, depth=50, stages=4, extra=True, extra_bias=True),
+}
 STRIDE = 32  # of the reference features in the window
 MARKED = 0.49  # from here on a pixel counts for the window (official code)
 
@@ -32,9 +36,13 @@ class IPNConfig:
     Attributes:
       backbone: name of both encoders (weights are not shared).
       window: side in pixels at which both networks see their window; a multiple of 32.
+      narrowed: channels to which a 1 x 1 convolution brings the encoders' last features, which are
+        references and what the decoders start from; None: they are used as they are (published).
       fused: channels of the first block of P-net's decoder, which sees reference and frame.
       decoder: channels of both decoders.
+      projection: side of the kernel by which a residual block changes the width (published: 3).
       reduction: by how much the aggregation narrows its hidden layer.
+      rounded: whether a mask is rounded before it goes to the next frame (published).
       exact_unwarp: whether masks go back to the frame by the exact inverse of the way into the
         window instead of the published one, see `ops.warp.unwarp`.
       threshold: a probability above this is the object.
@@ -42,11 +50,26 @@ class IPNConfig:
 
     backbone: str = "resnet50"
     window: int = 256
+    narrowed: int | None = None
     fused: int = 1024
     decoder: int = 256
+    projection: int = 3
     reduction: int = 2
+    rounded: bool = True
     exact_unwarp: bool = False
     threshold: float = 0.5
+
+
+SMALL = IPNConfig(
+    backbone="mobilenet_v1",
+    window=224,
+    narrowed=256,
+    fused=96,
+    decoder=64,
+    projection=1,
+    rounded=False,
+    exact_unwarp=True,
+)
 
 
 class Segmented(NamedTuple):
@@ -57,7 +80,8 @@ class Segmented(NamedTuple):
       logits: five `[N, s, s, 2]` in the window, background first: at its full side, then at
         strides 4, 8, 16 and 32. The losses are taken on them.
       box: `[N, 4]` of the window, see `ops.warp`.
-      features: `[N, h, w, C]` of stride 32 in the window; those of I-net are a reference.
+      features: `[N, h, w, C]` of stride 32 in the window, narrowed where the config says so; those
+        of I-net are a reference.
     """
 
     probability: Array
@@ -80,10 +104,14 @@ class IPN(nn.Module):
         config, backbone = self.config, BACKBONES[self.config.backbone]
         if config.window % STRIDE:
             raise ValueError(f"window must be a multiple of {STRIDE}, found {config.window}")
+        decoder = partial(_Decoder, projection=config.projection)
         self.interaction_encoder = backbone()
-        self.interaction_decoder = _Decoder((config.decoder,))
+        self.interaction_decoder = decoder((config.decoder,))
         self.propagation_encoder = backbone()
-        self.propagation_decoder = _Decoder((config.fused, config.decoder))
+        self.propagation_decoder = decoder((config.fused, config.decoder))
+        if config.narrowed:
+            self.interaction_narrow = Conv(config.narrowed, (1, 1), kernel_init=HE)
+            self.propagation_narrow = Conv(config.narrowed, (1, 1), kernel_init=HE)
         self.aggregation = _Aggregation(config.reduction)
 
     def interact(
@@ -102,8 +130,11 @@ class IPN(nn.Module):
         maps = jnp.stack([mask, positive, negative], -1)
         windowed, box = self._window(frame, maps, size)
         features = _encoded(self.interaction_encoder, windowed)
-        logits = self.interaction_decoder(features[STRIDE], features)
-        return self._placed(logits, box, frame, features[STRIDE], size)
+        last = features[STRIDE]
+        if self.config.narrowed:
+            last = self.interaction_narrow(last)
+        logits = self.interaction_decoder(last, features)
+        return self._placed(logits, box, frame, last, size)
 
     def aggregate(self, current: Array, previous: Array | None) -> Array:
         """Joins the reference of this round with the aggregated one of the previous round.
@@ -132,15 +163,18 @@ class IPN(nn.Module):
         """
         windowed, box = self._window(frame, jnp.stack([previous, neighbour], -1), size)
         features = _encoded(self.propagation_encoder, windowed)
-        joined = jnp.concatenate([reference, features[STRIDE]], -1)
-        logits = self.propagation_decoder(joined, features)
-        return self._placed(logits, box, frame, features[STRIDE], size)
+        last = features[STRIDE]
+        if self.config.narrowed:
+            last = self.propagation_narrow(last)
+        logits = self.propagation_decoder(jnp.concatenate([reference, last], -1), features)
+        return self._placed(logits, box, frame, last, size)
 
     def _window(self, frame: Array, maps: Array, size: Array | Sides | None) -> tuple[Array, Array]:
         """Frame and maps `[N, side, side, 3 + M]` in the window around what is marked."""
         box = roi_box(jnp.any(maps >= MARKED, -1), size)
         # Normalisation comes after, so what lies outside the frame is black and not the mean.
-        return warp(jnp.concatenate([frame, maps], -1), box, self.config.window), box
+        windowed = warp(jnp.concatenate([frame, maps], -1), box, self.config.window)
+        return windowed.astype(frame.dtype), box
 
     def _placed(
         self,
@@ -151,7 +185,7 @@ class IPN(nn.Module):
         size: Array | Sides | None,
     ) -> Segmented:
         height, width = frame.shape[1:3]
-        inside = jax.nn.softmax(logits[0])[..., 1:]
+        inside = jax.nn.softmax(logits[0].astype(jnp.float32))[..., 1:]
         exact = self.config.exact_unwarp
         probability = unwarp(inside, box, (height, width), size, exact=exact)[..., 0]
         return Segmented(probability, logits, box, features)
@@ -192,17 +226,20 @@ class _Decoder(nn.Module):
     """Features of stride 32, then skips at strides 16, 8 and 4, to logits at five scales.
 
     `widths` are the channels of the blocks at stride 32; the last is that of all further ones.
+    `projection` is that of `ResBlock`.
     """
 
     widths: tuple[int, ...]
+    projection: int
 
     @nn.compact
     def __call__(self, x: Array, skips: dict[int, Array]) -> tuple[Array, ...]:
         for i, width in enumerate(self.widths, 1):
-            x = ResBlock(width, name=f"ResFM{i}")(x)
+            x = ResBlock(width, self.projection, name=f"ResFM{i}")(x)
         logits = [_predict("pred5")(nn.relu(x))]
         for level, stride in ((4, 16), (3, 8), (2, 4)):
-            x = _Refine(self.widths[-1], name=f"RF{level}")(skips[stride], x)
+            refine = _Refine(self.widths[-1], self.projection, name=f"RF{level}")
+            x = refine(skips[stride], x)
             logits.append(_predict(f"pred{level}")(nn.relu(x)))
         height, width = logits[-1].shape[1:3]
         logits.append(resize(logits[-1], (4 * height, 4 * width), align_corners=True))
@@ -218,9 +255,10 @@ class _Refine(nn.Module):
     """IPN's refinement module: a residual block on the skip, plus the coarser map enlarged."""
 
     features: int
+    projection: int
 
     @nn.compact
     def __call__(self, skip: Array, coarse: Array) -> Array:
-        s = ResBlock(self.features, name="ResFS")(skip)
+        s = ResBlock(self.features, self.projection, name="ResFS")(skip)
         enlarged = resize(coarse, (s.shape[1], s.shape[2]), align_corners=True)
         return ResBlock(self.features, name="ResMM")(s + enlarged)

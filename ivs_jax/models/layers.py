@@ -6,12 +6,22 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.ad_checkpoint import checkpoint_name
 
 from ivs_jax.ops.conv import conv_general_dilated, depthwise_conv2d
 from ivs_jax.ops.resize import resize
 
 Conv = functools.partial(nn.Conv, conv_general_dilated=conv_general_dilated)
 HE = nn.initializers.he_normal()
+BLOCK = "block"
+
+
+def block_output(x: Array) -> Array:
+    """`x`, marked as the output of a block: kept where training computes the rest again.
+
+    See `remat` of `training.step`.
+    """
+    return checkpoint_name(x, BLOCK)
 
 
 def over_channels(values: Array, x: Array) -> Array:
@@ -23,8 +33,9 @@ class FrozenBatchNorm(nn.Module):
     """Batch normalisation with stored statistics that no gradient step changes.
 
     All systems here train with frozen statistics. They live in the collection "batch_stats" and
-    are the identity at first; `apply(..., mutable=["batch_stats"])` measures them on the batch
-    given (how a decoder that starts from scratch gets its scale, once, before training).
+    are the identity at first; `apply(..., mutable=["batch_stats"])` measures those that still are
+    on the batch given (how a decoder that starts from scratch gets its scale, once, before
+    training, behind an encoder that has its own).
     """
 
     affine: bool = True
@@ -37,7 +48,9 @@ class FrozenBatchNorm(nn.Module):
         variance = self.variable("batch_stats", "variance", jnp.ones, (channels,))
         if self.is_mutable_collection("batch_stats") and not self.is_initializing():
             axes = tuple(range(x.ndim - 1))
-            mean.value, variance.value = jnp.mean(x, axes), jnp.var(x, axes)
+            unmeasured = jnp.all(mean.value == 0) & jnp.all(variance.value == 1)
+            mean.value = jnp.where(unmeasured, jnp.mean(x, axes), mean.value)
+            variance.value = jnp.where(unmeasured, jnp.var(x, axes), variance.value)
         factor = jax.lax.rsqrt(variance.value + self.epsilon)
         offset = -mean.value * factor
         if self.affine:
@@ -157,17 +170,22 @@ class SqueezeExcite(nn.Module):
 
 
 class ResBlock(nn.Module):
-    """STM's residual block: ReLU - 3x3 - ReLU - 3x3 plus the input, biases, no normalisation."""
+    """STM's residual block: ReLU - 3x3 - ReLU - 3x3 plus the input, biases, no normalisation.
+
+    An input of another width is first projected by a convolution, `projection` wide (published: 3).
+    """
 
     features: int
+    projection: int = 3
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         y = Conv(self.features, (3, 3), kernel_init=HE, name="conv1")(nn.relu(x))
         y = Conv(self.features, (3, 3), kernel_init=nn.initializers.zeros, name="conv2")(nn.relu(y))
         if x.shape[-1] != self.features:
-            x = Conv(self.features, (3, 3), kernel_init=HE, name="downsample")(x)
-        return x + y
+            side = (self.projection, self.projection)
+            x = Conv(self.features, side, kernel_init=HE, name="downsample")(x)
+        return block_output(x + y)
 
 
 class Refine(nn.Module):

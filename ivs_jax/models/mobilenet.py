@@ -13,7 +13,7 @@ import flax.linen as nn
 import numpy as np
 from jax import Array
 
-from ivs_jax.models.layers import Conv, Depthwise, FrozenBatchNorm
+from ivs_jax.models.layers import Conv, Depthwise, FrozenBatchNorm, block_output
 
 # Output channels and stride of the depthwise-pointwise blocks 1..13 at width 1.0.
 BLOCKS = (
@@ -71,7 +71,8 @@ class _Block(nn.Module):
         x = Depthwise(self.stride, name="depthwise")(x)
         x = nn.relu6(FrozenBatchNorm(epsilon=EPSILON, name="depthwise_norm")(x))
         x = Conv(self.features, (1, 1), use_bias=False, name="pointwise")(x)
-        return nn.relu6(FrozenBatchNorm(epsilon=EPSILON, name="pointwise_norm")(x))
+        x = nn.relu6(FrozenBatchNorm(epsilon=EPSILON, name="pointwise_norm")(x))
+        return block_output(x)
 
 
 def load_keras(variables: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from ivs_jax.models.layers import HE, Conv, FrozenBatchNorm
+from ivs_jax.models.layers import HE, Conv, FrozenBatchNorm, block_output
 from ivs_jax.ops.pool import max_pool3
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -148,7 +148,7 @@ class BasicBlock(nn.Module):
         y = _conv3(self.width, self.stride, self.first_dilation, "conv1")(x)
         y = nn.relu(FrozenBatchNorm(name="norm1")(y))
         y = FrozenBatchNorm(name="norm2")(_conv3(self.width, 1, self.dilation, "conv2")(y))
-        return nn.relu(y + _shortcut(self, x, y.shape[-1]))
+        return block_output(nn.relu(y + _shortcut(self, x, y.shape[-1])))
 
 
 class Bottleneck(nn.Module):
@@ -166,7 +166,7 @@ class Bottleneck(nn.Module):
         y = _conv3(self.width, self.stride, self.first_dilation, "conv2")(y)
         y = nn.relu(FrozenBatchNorm(name="norm2")(y))
         y = FrozenBatchNorm(name="norm3")(_conv1(4 * self.width, "conv3")(y))
-        return nn.relu(y + _shortcut(self, x, y.shape[-1]))
+        return block_output(nn.relu(y + _shortcut(self, x, y.shape[-1])))
 
 
 def _shortcut(block: Any, x: Array, features: int) -> Array:

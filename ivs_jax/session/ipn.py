@@ -237,8 +237,7 @@ def _run_chunk(
         frame = _frame(step.frames)
 
         def one(reference: Array, neighbour: Array) -> Array:
-            # The official code rounds the mask of the neighbour; the port does not.
-            near = jnp.round(neighbour)[None]
+            near = (jnp.round(neighbour) if net.config.rounded else neighbour)[None]
             found = _segmented(
                 net, variables, "propagate", reference[None], frame, none, near, size
             )

@@ -8,7 +8,7 @@ import pytest
 
 from ivs_jax.models import model_named
 from ivs_jax.ops.warp import warp
-from ivs_jax.training.losses import scales_cross_entropy, scribble_weights
+from ivs_jax.training.losses import scales_cross_entropy, scribble_mask
 from ivs_jax.weights.convert import convert, table_of
 from tests.synthetic import GOLDENS, names_and_shapes, relative_error, state_dict, tensor
 
@@ -47,7 +47,8 @@ def outputs(variables, goldens):
 
     first, second = goldens["frames"][:1], goldens["frames"][1:]
     mask, positive, negative = (goldens[k] for k in ("mask", "positive", "negative"))
-    weight = scribble_weights(positive, negative)
+    mask_of_scribbles = scribble_mask(positive, negative)
+    weight = mask_of_scribbles / (mask_of_scribbles.mean() + 0.001)  # as in the official code
     out = {}
     for name, before in (("interaction", mask), ("first_round", np.zeros_like(mask))):
         found = interact(first, before, positive, negative)

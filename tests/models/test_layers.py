@@ -16,6 +16,8 @@ def test_frozen_batch_norm_is_the_identity_until_measured(key):
     y = layer.apply(measured, x)
     np.testing.assert_allclose(jnp.mean(y, (0, 1, 2)), 0, atol=1e-5)
     np.testing.assert_allclose(jnp.std(y, (0, 1, 2)), 1, rtol=1e-3)
+    _, again = layer.apply(measured, 2 * x + 1, mutable=["batch_stats"])
+    jax.tree.map(np.testing.assert_array_equal, again, measured)  # only the identity is measured
 
 
 def test_affine_batch_norm_is_the_textbook_formula(key):

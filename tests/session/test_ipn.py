@@ -1,5 +1,6 @@
 """IPN in a session: clicks as scribbles, and masks carried on against a plain loop over frames."""
 
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -7,9 +8,14 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from ivs_jax.models import model_named, variable_shapes
+from ivs_jax.models.ipn import IPN
 from ivs_jax.ops.distance import crosses
+from ivs_jax.session.build import load_interactor, load_propagator
 from ivs_jax.session.ipn import CHUNK, IPNInteractor, IPNPropagator
 from ivs_jax.types import Annotation, make_clicks
+from ivs_jax.weights.store import save_weights
+from tests.tiny import filled
 from tests.tiny_ipn import ipn_network  # noqa: F401
 
 SIZE, COUNT = (50, 70), 8
@@ -67,7 +73,7 @@ def run(propagator, annotations, objects, frames, start=0, video=None):
     return found
 
 
-def plain(methods, annotations, objects, frames, start, sources):
+def plain(methods, annotations, objects, frames, start, sources, *, rounded=True):
     """Nothing padded: each object by itself, its own mask rounded and passed on."""
     video, none = Video(), np.zeros((1, *SIZE), np.float32)
 
@@ -84,7 +90,7 @@ def plain(methods, annotations, objects, frames, start, sources):
         for frame in frames:
             given = annotations.get(frame)
             if mask is not None:
-                near = np.round(mask)[None]
+                near = (np.round(mask) if rounded else mask)[None]
                 mask = np.array(methods["propagate"](reference, image(frame), none, near)[0][0])
             if given is not None and number in given.objects:
                 mask = (given.labels == number).astype(np.float32)
@@ -112,6 +118,31 @@ def test_chunks_equal_a_plain_loop(methods, propagator, start):
     assert np.ptp(found[frames[-1]][..., 1]) > 0.3
     assert np.abs(found[frames[0]] - found[frames[1]]).mean() > 0.01
     assert np.abs(found[frames[0]][..., 1] - found[frames[0]][..., 2]).mean() > 0.01
+
+
+def test_a_network_that_passes_soft_masks_on_is_given_them(methods, ipn_network):  # noqa: F811
+    net, variables = ipn_network
+    soft = IPNPropagator(IPN(replace(net.config, rounded=False)), variables)
+    annotations, frames = {0: annotation([1])}, range(1, 4)
+    found = run(soft, annotations, (1,), frames)
+    for rounded in (False, True):
+        want = plain(methods, annotations, (1,), frames, 0, {1: 0}, rounded=rounded)
+        assert np.allclose(found[3], want[3], atol=1e-3) != rounded
+
+
+@pytest.mark.slow
+def test_the_small_network_clicks_and_propagates(tmp_path):
+    shapes = variable_shapes(model_named("ipn-small"))
+    save_weights(tmp_path / "ipn-small.safetensors", "ipn-small", filled(shapes))
+    interactor = load_interactor("ipn-small", weights=tmp_path)
+    assert interactor.refine == "NoBRS"
+    image = Video()[0]
+    answers = [
+        interactor.predict(image, c, None).probability
+        for c in (clicks((20, 10, 1)), clicks((40, 30, 1)))
+    ]
+    assert answers[0].shape == SIZE and np.abs(answers[0] - answers[1]).max() > 1e-3
+    run(load_propagator("ipn-small", weights=tmp_path), {0: annotation([1])}, (1,), range(1, 3))
 
 
 def test_annotated_frames_on_the_way_and_an_object_that_comes_later(methods, propagator):
