@@ -1,14 +1,17 @@
-"""Still images with instance masks, held in memory: `images/` beside `masks/` folders."""
+"""Still images with instance masks: what a still is, how files become one, folders of them."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, SupportsIndex, overload
 
 import numpy as np
 from PIL import Image
 
+from ivs_jax.io.images import IMAGE_SUFFIXES
+
 VOID = 255
-SUFFIXES = (".jpg", ".jpeg", ".png")
+Stored = Path | bytes  # an image file, or its content
 
 
 class Still(NamedTuple):
@@ -16,8 +19,8 @@ class Still(NamedTuple):
 
     Attributes:
       image: `[H, W, 3]` uint8.
-      labels: `[H, W]` uint8 instance ids, 0 = background, 255 = void.
-      source: name of the set, for sampling weights.
+      labels: `[H, W]` uint8 instance ids 0..254, 0 = background, 255 = void.
+      source: name of the set.
     """
 
     image: np.ndarray
@@ -25,48 +28,109 @@ class Still(NamedTuple):
     source: str
 
 
+def decode_image(stored: Stored, where: object) -> np.ndarray:
+    """The pixels `[H, W, 3]` uint8. ValueError naming `where` if it is no whole image."""
+    return _decode(stored, where, rgb=True)[1]
+
+
+def decode_labels(stored: Stored, where: object) -> np.ndarray:
+    """The ids `[H, W]` uint8 of a palette or grey PNG. ValueError naming `where` for others."""
+    mode, labels = _decode(stored, where)
+    if mode not in ("P", "L"):
+        raise ValueError(f"{where}: mask has the mode {mode}, expected P (palette) or L (grey)")
+    return labels
+
+
+def _decode(stored: Stored, where: object, *, rgb: bool = False) -> tuple[str, np.ndarray]:
+    try:
+        with Image.open(BytesIO(stored) if isinstance(stored, bytes) else stored) as opened:
+            return opened.mode, np.asarray(opened.convert("RGB") if rgb else opened)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{where}: cannot be read ({error})") from error
+
+
 def read_still(image: Path, mask: Path, *, source: str) -> Still:
     """Reads one pair; ValueError naming the file if one is unreadable or the sizes differ.
 
     The mask is a palette or grey PNG whose values are instance ids.
     """
-    (_, pixels), (mode, labels) = _read(image, rgb=True), _read(mask)
-    if mode not in ("P", "L"):
-        raise ValueError(f"{mask}: mask has the mode {mode}, expected P (palette) or L (grey)")
+    pixels, labels = decode_image(image, image), decode_labels(mask, mask)
     if pixels.shape[:2] != labels.shape:
         raise ValueError(f"{mask}: mask is {labels.shape}, its image {image} is {pixels.shape[:2]}")
     return Still(pixels, labels, source)
 
 
-def _read(path: Path, *, rgb: bool = False) -> tuple[str, np.ndarray]:
-    try:
-        with Image.open(path) as opened:
-            return opened.mode, np.asarray(opened.convert("RGB") if rgb else opened)
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error})") from error
+class StillSet(Sequence[Still]):
+    """What every set of stills is: random access by number, in a fixed order.
 
-
-def load_stills(folder: Path, *, source: str | None = None) -> list[Still]:
-    """All pairs of `folder/images` and `folder/masks`, matched by stem, in sorted order.
-
-    Raises ValueError if a folder is missing or empty, or an image has no mask.
+    With `cached` every image that was read once stays in memory, decoded: for sets that fit.
+    Copies in other processes start empty.
     """
-    masks = {path.stem: path for path in sorted((folder / "masks").glob("*.png"))}
-    images = sorted(p for p in (folder / "images").glob("*") if p.suffix in SUFFIXES)
-    if not images:
-        raise ValueError(f"{folder / 'images'}: no JPEG or PNG image found")
-    missing = [p.name for p in images if p.stem not in masks]
-    if missing:
-        raise ValueError(f"{folder / 'masks'}: no mask for {missing[0]} ({len(missing)} in all)")
-    return [read_still(p, masks[p.stem], source=source or folder.name) for p in images]
+
+    def __init__(self, name: str, *, cached: bool = False) -> None:
+        self.name = name
+        self._cache: dict[int, Still] | None = {} if cached else None
+
+    def read(self, index: int) -> Still:
+        """Reads the still of a number from 0 on."""
+        raise NotImplementedError
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Still: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Still]: ...
+    def __getitem__(self, index: SupportsIndex | slice) -> Still | list[Still]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        number = range(len(self))[index]
+        if self._cache is None:
+            return self.read(number)
+        if number not in self._cache:
+            self._cache[number] = self.read(number)
+        return self._cache[number]
+
+    def __getstate__(self) -> dict:
+        return self.__dict__ | {"_cache": None if self._cache is None else {}}
 
 
-def instance_ids(labels: np.ndarray, *, min_area: int) -> list[int]:
-    """Ids of the instances of `labels` `[H, W]` that cover at least `min_area` pixels."""
+class FolderStills(StillSet):
+    """The pairs of `folder/images` and `folder/masks`, matched by stem, in sorted order.
+
+    Only names are looked at on opening. Raises ValueError if a folder is missing or empty, or an
+    image has no mask.
+    """
+
+    def __init__(self, folder: Path, *, source: str | None = None, cached: bool = False) -> None:
+        super().__init__(source or folder.name, cached=cached)
+        masks = {path.stem: path for path in sorted((folder / "masks").glob("*.png"))}
+        images = sorted((folder / "images").glob("*"))
+        images = [p for p in images if p.suffix.lower() in IMAGE_SUFFIXES]
+        if not images:
+            raise ValueError(f"{folder / 'images'}: no JPEG or PNG image found")
+        missing = [p.name for p in images if p.stem not in masks]
+        if missing:
+            raise ValueError(
+                f"{folder / 'masks'}: no mask for {missing[0]} ({len(missing)} in all)"
+            )
+        self._pairs = [(path, masks[path.stem]) for path in images]
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def read(self, index: int) -> Still:
+        return read_still(*self._pairs[index], source=self.name)
+
+
+def instance_ids(labels: np.ndarray, *, min_area: int, min_fill: float = 0.0) -> list[int]:
+    """Ids of the instances of `labels` `[H, W]` that cover at least `min_area` pixels.
+
+    Those that fill less than `min_fill` of their bounding box are left out (f-BRS, spec B7).
+    """
     counts = np.bincount(labels.ravel(), minlength=256)
-    return [i for i in range(1, VOID) if counts[i] >= min_area]
+    ids = [i for i in range(1, VOID) if counts[i] >= min_area]
+    return [i for i in ids if min_fill <= 0 or _fill(labels == i, counts[i]) >= min_fill]
 
 
-def usable(stills: Iterable[Still], *, min_area: int = 150) -> list[Still]:
-    """The stills that have at least one instance of `min_area` pixels."""
-    return [s for s in stills if instance_ids(s.labels, min_area=min_area)]
+def _fill(mask: np.ndarray, area: int) -> float:
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return area / ((np.ptp(rows) + 1) * (np.ptp(columns) + 1))

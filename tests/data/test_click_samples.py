@@ -2,8 +2,11 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from ivs_jax.data.click_samples import click_batch
+from ivs_jax.data.click_samples import ClickSamples
+from ivs_jax.data.crops import Windows
+from ivs_jax.data.sets import Part
 from ivs_jax.data.stills import Still
+from tests.data.scenes import mixture
 
 SIZE = 48
 
@@ -17,28 +20,40 @@ def _still():
     return Still(np.repeat(grey[..., None], 3, -1), labels, "s")
 
 
-def _batch(seed=0, batch=40, **options):
+def _samples(seed=0, count=40, still=None, **options):
     rng = np.random.default_rng(seed)
-    return click_batch([_still()], np.ones(1), rng, batch=batch, size=SIZE, **options)
+    settings = ClickSamples((Part("s"),), **({"size": SIZE} | options))
+    return [settings.draw(mixture(still or _still()), rng) for _ in range(count)]
 
 
 def test_shapes_and_values():
-    batch = _batch(batch=6, capacity=12)
-    assert batch.image.shape == (6, SIZE, SIZE, 3) and batch.image.dtype == np.uint8
-    assert batch.truth.shape == (6, SIZE, SIZE) and batch.truth.dtype == np.int8
-    assert batch.clicks.xy.shape == (6, 12, 2) and batch.clicks.label.shape == (6, 12)
-    assert set(np.unique(_batch().truth)) == {-1, 0, 1}
+    sample = _samples(count=1, capacity=12)[0]
+    assert sample.image.shape == (SIZE, SIZE, 3) and sample.image.dtype == np.uint8
+    assert sample.truth.shape == (SIZE, SIZE) and sample.truth.dtype == np.int8
+    assert sample.clicks.xy.shape == (12, 2) and sample.clicks.label.shape == (12,)
+    assert sample.seed.dtype == np.uint32
+    assert set(np.unique([s.truth for s in _samples()])) == {-1, 0, 1}
+    assert len({int(s.seed) for s in _samples()}) == 40
 
 
-def test_truth_lies_on_its_object_in_the_image():
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"turn": 3.0, "quarter_turns": True},
+        {"windows": Windows(rescale=(0.75, 1.25)), "least_area": 80},
+        {"strategy": "Xu"},
+    ],
+)
+def test_truth_lies_on_its_object_in_the_image(options):
     kinds = set()
-    for image, truth in zip(*_batch()[:2], strict=True):
+    for image, truth, *_ in _samples(**options):
         grey = image.mean(-1)
         inside, outside = grey[truth == 1], grey[truth == 0]
         bright = np.median(inside)
-        assert bright > 60  # neither object is black, whatever the change of light
+        assert bright > 60  # neither object is black
         # One object: what is as bright as it lies in the truth. Borders are mixed by resampling.
-        if np.ptp(np.percentile(inside, [10, 90])) < 30:
+        if np.ptp(np.percentile(inside, [25, 75])) < 30:
             kinds.add("one")
             assert np.mean(np.abs(outside - bright) < 15) < 0.06
         else:
@@ -48,32 +63,69 @@ def test_truth_lies_on_its_object_in_the_image():
 
 
 def test_unions_of_two_objects_occur():
-    parts = [scipy.ndimage.label(t == 1)[1] for t in _batch(batch=80).truth]
-    assert max(parts) == 2 and np.mean(parts) < 1.3
+    def parts(union):
+        return [scipy.ndimage.label(s.truth == 1)[1] for s in _samples(count=60, union=union)]
+
+    assert set(parts(0.0)) == {1} and max(parts(0.5)) == 2 and 1.1 < np.mean(parts(0.5)) < 1.6
 
 
 def test_clicks_agree_with_the_truth_and_avoid_void():
-    _, truth, clicks = _batch()
-    for sample, xy, label in zip(truth, clicks.xy, clicks.label, strict=True):
+    for sample in _samples(strategy="mixed", turn=3.0, quarter_turns=True):
+        xy, label = sample.clicks
         columns, rows = xy[label >= 0].astype(int).T
-        np.testing.assert_array_equal(sample[rows, columns], label[label >= 0])
+        np.testing.assert_array_equal(sample.truth[rows, columns], label[label >= 0])
 
 
-def test_the_same_seed_gives_the_same_batch():
-    for a, b in zip(_batch(3, 4)[:2], _batch(3, 4)[:2], strict=True):
-        np.testing.assert_array_equal(a, b)
-    assert (_batch(3, 4).image != _batch(4, 4).image).any()
+@pytest.mark.parametrize("options", [{}, {"turn": 3.0, "quarter_turns": True}])
+@pytest.mark.parametrize("strategy", ["f-BRS", "Xu"])
+def test_nobody_clicks_beyond_the_border_of_the_image(options, strategy):
+    still = _still()._replace(image=np.full((70, 90, 3), 99, np.uint8))
+    windows, beyond = Windows(whole=1.0), 0
+    for sample in _samples(still=still, strategy=strategy, windows=windows, **options):
+        columns, rows = sample.clicks.xy[sample.clicks.label >= 0].astype(int).T
+        assert (sample.image[rows, columns] > 0).all()
+        outside = (sample.image == 0).all(-1)
+        assert (sample.truth[outside] == 0).mean() > 0.95  # but it is background, not void
+        beyond += outside.any()
+    assert beyond > 20
 
 
-def test_weights_choose_the_images():
-    black = Still(np.zeros((70, 90, 3), np.uint8), _still().labels, "black")
-    rng = np.random.default_rng(0)
-    only = click_batch([_still(), black], np.array([0.0, 1.0]), rng, batch=8, size=SIZE)
-    spread = only.image.reshape(8, -1).max(1) - only.image.reshape(8, -1).min(1)
-    assert (spread <= 40).all()  # black stays nearly flat under any change of light
-    assert np.ptp(_batch(batch=4).image) > 100
+def test_the_same_generator_gives_the_same_sample():
+    for a, b in zip(_samples(3, 4), _samples(3, 4), strict=True):
+        for x, y in zip((*a[:2], *a.clicks), (*b[:2], *b.clicks), strict=True):
+            np.testing.assert_array_equal(x, y)
+    assert (_samples(3, 1)[0].image != _samples(4, 1)[0].image).any()
 
 
-def test_windows_too_small_for_their_objects_end_with_an_error():
-    with pytest.raises(ValueError, match="too few or too small"):
-        click_batch([_still()], np.ones(1), np.random.default_rng(0), batch=1, size=4)
+def test_samples_are_mirrored_and_turned():
+    """Of two objects the bright one is at the upper left; where it comes out tells the turn."""
+    places: dict[bool, set] = {False: set(), True: set()}
+    for turns in places:
+        for sample in _samples(count=60, union=1.0, windows=Windows(1.0), quarter_turns=turns):
+            grey = sample.image.mean(-1)
+            bright, middling = grey > 190, (grey > 60) & (grey < 120)
+            step = np.mean(np.nonzero(bright), 1) - np.mean(np.nonzero(middling), 1)
+            places[turns].add((*np.sign(np.rint(step / 4)).astype(int),))
+    assert {(-1, -1), (-1, 1)} == places[False]
+    assert places[True] == {(-1, -1), (-1, 1), (1, -1), (1, 1)}
+
+
+def test_instances_that_hardly_fill_their_box_are_never_the_object():
+    labels = np.zeros((60, 60), np.uint8)
+    labels[np.arange(60), np.arange(60)], labels[4:24, 36:56] = 1, 2
+    still = Still(np.zeros((60, 60, 3), np.uint8), labels, "s")
+    areas = [np.sum(s.truth == 1) for s in _samples(still=still, least_fill=0.1, union=0.0)]
+    assert min(areas) > 150  # of the square; the line covers about one side of the window
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"size": 4},
+        {"least_area": 5000},
+        {"still": _still()._replace(labels=np.zeros((70, 90), np.uint8))},
+    ],
+)
+def test_sets_that_give_no_sample_are_named(options):
+    with pytest.raises(ValueError, match="scene: no sample in 200 draws: too few or too small"):
+        _samples(count=1, **options)

@@ -1,8 +1,10 @@
+import pickle
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from ivs_jax.data.stills import Still, instance_ids, load_stills, read_still, usable
+from ivs_jax.data.stills import FolderStills, instance_ids, read_still
 
 
 def _image(path, *, size=(6, 8), value=100):
@@ -31,21 +33,37 @@ def _tree(folder):
 
 
 def test_pairs_come_sorted_with_palette_indices_as_labels(tmp_path):
-    stills = load_stills(_tree(tmp_path / "tiny"))
+    stills = FolderStills(_tree(tmp_path / "tiny"))
     assert [round(s.image.mean(), -1) for s in stills] == [50, 0, 100]  # a, b, c
     for still in stills:
         assert still.source == "tiny"
         assert still.image.shape == (6, 8, 3) and still.image.dtype == np.uint8
         assert still.labels.dtype == np.uint8
         assert np.unique(still.labels).tolist() == [0, 7, 255]
-    assert load_stills(tmp_path / "tiny", source="other")[0].source == "other"
+    assert FolderStills(tmp_path / "tiny", source="other")[0].source == "other"
+    assert len(stills) == 3 and len(stills[1:]) == 2 and stills[-1].image.mean() > 90
+    with pytest.raises(IndexError):
+        stills[3]
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_a_set_reads_lazily_and_remembers_only_if_asked(tmp_path, cached):
+    folder = _tree(tmp_path)
+    stills = FolderStills(folder, cached=cached)
+    (folder / "masks" / "c.png").write_bytes(b"")
+    first = stills[0]  # the broken file is another one
+    assert (stills[0].image is first.image) == cached
+    copy = pickle.loads(pickle.dumps(stills))  # as a worker process gets it: empty
+    assert copy[0].image is not first.image
+    with pytest.raises(ValueError, match=r"c\.png: cannot be read"):
+        stills[2]
 
 
 def test_a_missing_mask_is_named(tmp_path):
     folder = _tree(tmp_path)
     (folder / "masks" / "b.png").unlink()
     with pytest.raises(ValueError, match=r"masks: no mask for b\.jpg \(1 in all\)"):
-        load_stills(folder)
+        FolderStills(folder)
 
 
 @pytest.mark.parametrize("make", [True, False])
@@ -53,7 +71,7 @@ def test_a_folder_without_images_is_named(tmp_path, make):
     if make:
         (tmp_path / "images").mkdir()
     with pytest.raises(ValueError, match=r"images: no JPEG or PNG image"):
-        load_stills(tmp_path)
+        FolderStills(tmp_path)
 
 
 def test_different_sizes_are_named_with_both_sizes(tmp_path):
@@ -90,5 +108,11 @@ def test_instances_count_from_the_smallest_area_without_void():
     labels[0], labels[1, :9], labels[2:], labels[9] = 3, 5, 255, 200
     assert instance_ids(labels, min_area=10) == [3, 200]
     assert instance_ids(labels, min_area=9) == [3, 5, 200]
-    still = Still(np.zeros((10, 10, 3), np.uint8), labels, "s")
-    assert usable([still], min_area=10) == [still] and usable([still], min_area=11) == []
+
+
+def test_instances_that_hardly_fill_their_box_can_be_left_out():
+    labels = np.zeros((20, 20), np.uint8)
+    labels[np.arange(20), np.arange(20)] = 1  # a diagonal: 20 of 400 pixels
+    labels[2:6, 12:18] = 2
+    assert instance_ids(labels, min_area=5) == [1, 2]
+    assert instance_ids(labels, min_area=5, min_fill=0.08) == [2]

@@ -6,6 +6,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from ivs_jax.evaluation.click_dataset import LAYOUTS, open_click_dataset, read_click_mask
+from tests.data.trees import write_mat
 
 BOX = np.zeros((20, 30), bool)
 BOX[5:15, 5:25] = True
@@ -22,17 +23,6 @@ def write(path, array, *, palette=False):
     if palette:
         image.putpalette(PALETTE)
     image.save(path)
-
-
-def write_mat(path, segmentation):
-    """As SBD's: a 1 x 1 struct with the fields in their order."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fields = {
-        "Segmentation": segmentation,
-        "Boundaries": np.zeros(3),
-        "Categories": np.array([[7], [9]], np.uint8),
-    }
-    savemat(path, {"GTinst": fields}, do_compression=True)
 
 
 def same(found, expected):

@@ -1,8 +1,11 @@
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
+import scipy.ndimage
 
-from ivs_jax.interaction.sampling import error_clicks, sample_clicks
+from ivs_jax.interaction.sampling import error_clicks, innermost, sample_clicks, xu_points
 from ivs_jax.types import Clicks, make_clicks
 
 
@@ -29,24 +32,38 @@ def test_positives_lie_on_the_objects_and_negatives_outside_never_on_void(object
     labels, rng = _labels(), np.random.default_rng(0)
     counts, seen = set(), set()
     for _ in range(150):
-        clicks = sample_clicks(labels, objects, rng, capacity=16)
+        clicks = sample_clicks(labels, objects, rng, capacity=24, decay=0.5, most=5)
         positive, negative = _values(clicks, labels)
         assert len(positive) and np.isin(positive, objects).all()
         assert not np.isin(negative, (*objects, 255)).any()
         counts.add((len(positive), len(negative)))
         seen |= set(negative.tolist())
-    assert {n for n, _ in counts} >= {1, 2, 3} and {n for _, n in counts} >= {0, 1, 2}
-    assert max(n for n, _ in counts) <= 6
+    least = len(objects)
+    assert {n for n, _ in counts} >= {least, least + 1, least + 2} and {n for _, n in counts} >= {
+        0,
+        1,
+        2,
+    }
+    assert max(n for n, _ in counts) <= 6 and max(n for _, n in counts) <= 5
     assert seen == {0, 1, 2, 3} - set(objects)  # the background and all other objects
 
 
 def test_positives_keep_away_from_the_border_of_the_object():
     labels, rng = np.zeros((30, 30), np.uint8), np.random.default_rng(0)
     labels[5:25, 5:25] = 1
-    for _ in range(50):
+    apart = []
+    for _ in range(200):
         clicks = sample_clicks(labels, (1,), rng, capacity=16)
         points = clicks.xy[clicks.label == 1]
-        assert (points >= 8).all() and (points <= 21).all()
+        apart.append((points >= 8).all() and (points <= 21).all())
+    assert 0.85 < np.mean(apart) < 1  # 0.9, and by chance in the others
+
+
+def test_all_of_several_objects_are_clicked():
+    labels, rng = _labels(), np.random.default_rng(0)
+    for _ in range(50):
+        positive, _ = _values(sample_clicks(labels, (1, 2, 3), rng, capacity=24), labels)
+        assert set(positive) == {1, 2, 3}
 
 
 @pytest.mark.parametrize("centre", [0.0, 1.0])
@@ -84,6 +101,113 @@ def test_an_object_that_fills_the_image_gets_no_negatives():
     full, rng = np.ones((10, 10), np.uint8), np.random.default_rng(0)
     for _ in range(10):
         assert (sample_clicks(full, (1,), rng, capacity=16).label != 0).all()
+
+
+def test_negatives_in_the_ring_are_near_the_object():
+    labels, rng = np.zeros((60, 60), np.uint8), np.random.default_rng(0)
+    labels[20:40, 20:40] = 1  # a ring of 2 pixels
+    near = []
+    for _ in range(200):
+        clicks = sample_clicks(labels, (1,), rng, capacity=24)
+        points = clicks.xy[clicks.label == 0]
+        near += [((points >= 18) & (points <= 41)).all()] if len(points) else []
+    assert 0.4 < np.mean(near) < 0.65  # half of the samples, and by chance some others
+
+
+def test_the_innermost_point_is_that_of_the_whole_distance_transform():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        mask = scipy.ndimage.binary_opening(rng.random((30, 40)) < 0.85)
+        if mask.any():
+            depth = scipy.ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+            assert depth[innermost(mask)] == depth.max()
+
+
+def test_an_unknown_strategy_is_refused():
+    name: Any = "xu"
+    with pytest.raises(ValueError, match="strategy is 'xu', expected one of f-BRS, Xu, mixed"):
+        sample_clicks(_labels(), (1,), np.random.default_rng(0), capacity=8, strategy=name)
+
+
+# --- Xu et al. ------------------------------------------------------------------------------------
+
+
+def _large():
+    """An object of 60 x 60 in 300 x 300, with void, and two instances far away."""
+    labels = np.zeros((300, 300), np.uint8)
+    labels[120:180, 120:180] = 1
+    labels[120:180, 180:184] = 255
+    labels[5:45, 240:290], labels[240:285, 20:80] = 2, 3
+    return labels
+
+
+@pytest.fixture(scope="module")
+def xu():
+    labels, rng = _large(), np.random.default_rng(0)
+    return labels, [xu_points(labels, (1,), rng) for _ in range(150)]
+
+
+def test_positives_of_xu_keep_their_distance_to_the_rim_and_to_each_other(xu):
+    _, samples = xu
+    assert {len(positive) for positive, _ in samples} == {1, 2, 3, 4, 5}
+    for positive, _ in samples:
+        # Eroded by a diamond of radius 5: in a square, 5 pixels off every side.
+        assert (positive >= 125).all() and (positive <= 174).all()
+        assert _apart(positive) > 20
+
+
+def _apart(points):
+    """The least distance (the larger of rows and columns) of two of the points."""
+    distance = np.abs(points[:, None] - points[None]).max(-1)
+    return distance[~np.eye(len(points), dtype=bool)].min(initial=999)
+
+
+def test_negatives_of_xu_follow_one_of_three_strategies(xu):
+    labels, samples = xu
+    target = labels == 1
+    distance = scipy.ndimage.distance_transform_edt(~target)
+    kinds = []
+    for _, negative in samples:
+        under = labels[*negative.T]
+        assert not np.isin(under, (1, 255)).any()
+        if not len(negative):
+            continue
+        if (under > 1).all():
+            counts = [np.sum(under == i) for i in (2, 3)]
+            kinds.append("objects")
+            assert 1 <= counts[0] <= 5 and 1 <= counts[1] <= 5
+            for i in (2, 3):
+                assert _apart(negative[under == i]) > 20
+        else:
+            # The band begins 5 (city block) off the object and is 40 wide.
+            assert (distance[*negative.T] > 3).all() and (distance[*negative.T] <= 46).all()
+            assert len(negative) <= 10
+            # All but the first of the spread ones keep 40 away; the order is not told.
+            spread = max(_apart(np.delete(negative, i, 0)) for i in range(len(negative))) > 40
+            assert _apart(negative) > 20 or spread
+            kinds.append("spread" if spread and len(negative) > 4 else "band")
+            if kinds[-1] == "spread":
+                sides = {tuple(np.sign(np.rint((p - 150) / 60)).astype(int)) for p in negative}
+                assert len(sides) >= 4
+    assert all(0.12 < kinds.count(kind) / 150 < 0.45 for kind in ("objects", "spread", "band"))
+
+
+def test_a_small_object_of_xu_is_not_eroded_away():
+    labels, rng = np.zeros((40, 40), np.uint8), np.random.default_rng(0)
+    labels[20:23, 20:23] = 1
+    for _ in range(20):
+        positive, _ = xu_points(labels, (1,), rng)
+        assert len(positive) == 1 and labels[*positive[0]] == 1
+
+
+@pytest.mark.parametrize("objects", [(1,), (1, 2)])
+def test_mixed_strategies_agree_with_the_labels(objects):
+    labels, rng = _large(), np.random.default_rng(0)
+    for _ in range(60):
+        clicks = sample_clicks(labels, objects, rng, capacity=12, strategy="mixed", centre=0.5)
+        positive, negative = _values(clicks, labels)
+        assert len(positive) and np.isin(positive, objects).all()
+        assert not np.isin(negative, (*objects, 255)).any()
 
 
 def test_an_object_that_is_not_visible_is_refused():
