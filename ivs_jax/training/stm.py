@@ -1,67 +1,186 @@
-"""Training step of the space-time memory network (Oh et al. 2019, section 3.4)."""
+"""What space-time memory networks are trained on (Oh et al. 2019, section 3.4; spec/stm.md 3).
 
-from functools import partial
+Frame 1 is memorised with its true masks; each further frame is segmented from the memory and, but
+for the last, memorised with its own soft answer. The loss is on all frames but the first. The two
+stages of the original differ in their data alone: clips made of stills, then real ones.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
+import numpy as np
 from jax import Array
 
-from ivs_jax.data.pairs import ClipBatch
-from ivs_jax.models.stm import STM, labels_logits
-from ivs_jax.training.losses import label_cross_entropy, soft_iou
-from ivs_jax.training.optimiser import freeze
-from ivs_jax.training.state import TrainState, apply_gradients
+from ivs_jax.data.clip_samples import ClipBatch
+from ivs_jax.models import initial_variables, model_named
+from ivs_jax.models.stm import STMConfig, labels_logits
+from ivs_jax.training.groups import group_of
+from ivs_jax.training.losses import (
+    VOID,
+    bootstrapped_cross_entropy,
+    label_cross_entropy,
+    soft_iou,
+)
+from ivs_jax.training.metrics import hard_iou
+from ivs_jax.training.pretrained import with_imagenet
+from ivs_jax.training.synthetic import drifting_ellipses
+from ivs_jax.training.task import Batch, Metrics, Tree, as_input, measured_statistics
 
 
-def stm_step(net: STM, optimiser: optax.GradientTransformation, *, objects: int) -> Any:
-    """Builds `step(state, batch, factor) -> (state, metrics)` for clips of `objects` objects.
+@dataclass(frozen=True)
+class STMTask:
+    """Training of a space-time memory network; a `training.task.Task`.
 
-    Frame 1 is memorised with its true mask, frame 2 segmented and memorised with its own soft
-    answer, frame 3 segmented from both; the loss is on frames 2 and 3.
+    All batch normalisations of the encoders stand still, gains and offsets too, as published.
+
+    Attributes:
+      network: registered name of a space-time memory network.
+      side: of the square frames in pixels, a multiple of 16 (published: 384).
+      length: frames of a clip (published: 3).
+      objects: slots for objects; a clip may have fewer.
+      hardest: share of the pixels that count, the hardest ones (bootstrapped cross-entropy of the
+        reproductions; published: all).
+      overlap: weight of 1 - soft IoU of each object, which the original does not have.
+      detached: whether no gradient passes through the masks that are memorised (a reproduction's
+        second stage; published: they pass).
     """
 
-    def step(
-        state: TrainState, batch: ClipBatch, factor: Array
-    ) -> tuple[TrainState, dict[str, Array]]:
-        gradient = jax.value_and_grad(partial(_loss, net, objects=objects), has_aux=True)
-        (loss, iou), gradients = gradient(state.params, state.stats, batch)
-        return apply_gradients(state, gradients, optimiser, factor), {"loss": loss, "iou": iou}
+    network: str = "stm-small"
+    side: int = 192
+    length: int = 3
+    objects: int = 2
+    hardest: float = 1.0
+    overlap: float = 0.0
+    detached: bool = False
 
-    return jax.jit(step, donate_argnums=0)
+    def __post_init__(self) -> None:
+        if not isinstance(model_named(self.network, kind="propagation").config, STMConfig):
+            raise ValueError(f"{self.network} is trained by another task: it has no memory")
+        if self.side % 16:
+            raise ValueError(f"side: expected a multiple of 16, found {self.side}")
+        if self.length < 2:
+            raise ValueError(f"length: expected clips of 2 frames or more, found {self.length}")
+        if not 0 < self.hardest <= 1:
+            raise ValueError(f"hardest: expected a share in (0, 1], found {self.hardest}")
+
+    @cached_property
+    def _net(self) -> Any:
+        return model_named(self.network).build()
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """See `Task`."""
+        return "encoder", "decoder"
+
+    def group(self, path: tuple[str, ...]) -> str:
+        """See `Task`."""
+        return group_of(path, norms=False)
+
+    def initial(self, key: Array, imagenet: Path | None = None) -> Tree:
+        """See `Task`. Memory and query start with the same keys (our choice).
+
+        With equal keys a query finds similar places in the memory from the first step on.
+        """
+        variables = initial_variables(model_named(self.network), key)
+        params = dict(variables["params"])
+        params["memory_kv"] = {**params["memory_kv"], "Key": params["query_kv"]["Key"]}
+        variables = {**variables, "params": params}
+        return with_imagenet(self.network, variables, imagenet) if imagenet else variables
+
+    def measured(self, variables: Tree, batch: Batch) -> Tree:
+        """See `Task`; of an encoder without ImageNet weights."""
+        measure = jax.jit(partial(measured_statistics, self._net))
+        masks = (self._truth(batch)[:, 0] == 1).astype(jnp.float32)
+        return measure(variables, as_input(batch.frames[:, 0], jnp.float32), masks)
+
+    def example(self, batch: int, rng: np.random.Generator) -> ClipBatch:
+        """See `Task`; every other sample has one object less than there are slots."""
+        frames, labels = drifting_ellipses(
+            rng, count=batch, frames=self.length, side=self.side, objects=self.objects
+        )
+        objects = np.array([max(1, self.objects - n % 2) for n in range(batch)], np.int32)
+        labels[labels > objects[:, None, None, None]] = 0
+        return ClipBatch(frames, labels, objects, rng.integers(2**32, size=batch, dtype=np.uint32))
+
+    def loss(
+        self, params: Tree, stats: Tree, batch: ClipBatch, *, key: Array, dtype: Any
+    ) -> tuple[Array, Metrics]:
+        """See `Task`. The loss of a sample is the mean over the frames that are segmented."""
+        labels = jnp.asarray(batch.labels)
+        truth, known = self._truth(batch), self._known(batch)
+        losses, overlaps = [], []
+        for t, logits, masks in self._segmented(params, stats, batch, dtype):
+            losses.append(self._terms(logits, masks, truth[:, t], labels[:, t], known))
+            overlaps.append(_over_objects(hard_iou(masks > 0.5, truth[:, t]), known))
+        return jnp.mean(jnp.stack(losses)), {"iou": jnp.mean(jnp.stack(overlaps))}
+
+    def answer(self, params: Tree, stats: Tree, batch: ClipBatch, *, key: Array) -> Array:
+        """See `Task`; the first frame has its true labels."""
+        labels = jnp.asarray(batch.labels[:, 0])
+        found = [jnp.where(labels == VOID, 0, labels)]
+        for _, logits, _ in self._segmented(params, stats, batch, jnp.float32):
+            found.append(jnp.argmax(logits, -1))
+        return jnp.stack(found, 1).astype(jnp.uint8)
+
+    def _segmented(
+        self, params: Tree, stats: Tree, batch: ClipBatch, dtype: Any
+    ) -> Iterator[tuple[int, Array, Array]]:
+        """For each frame but the first: its number, label logits `[N, S, S, K + 1]`, soft masks.
+
+        The masks `[N, K, S, S]` are float32, as the logits are.
+        """
+        apply = partial(self._net.apply, {"params": params, "batch_stats": stats})
+        frames, known = as_input(batch.frames, dtype), self._known(batch)
+        masks = (self._truth(batch)[:, 0] == 1).astype(jnp.float32)
+        keys, values = [], []
+        for t in range(1, self.length):
+            if t == 1 or not self._net.config.annotated_only:
+                found: Any = apply(frames[:, t - 1], masks.astype(dtype), method="memorise")
+                keys.append(found[0])
+                values.append(found[1])
+            query: Any = apply(frames[:, t], method="query")
+            # Slots without object have no valid memory, so the network says that they are absent.
+            valid = jnp.repeat(known[..., None], len(keys), -1)
+            memory = jnp.stack(keys, 2), jnp.stack(values, 2), valid
+            alone: Any = apply(query, *memory, method="segment")
+            # Without the clamp of inference, where saturated probabilities would pass no gradient.
+            logits = labels_logits(alone.astype(jnp.float32))
+            masks = jnp.moveaxis(jax.nn.softmax(logits)[..., 1:], -1, 1)
+            yield t, logits, masks
+            if self.detached:
+                masks = jax.lax.stop_gradient(masks)
+
+    def _terms(
+        self, logits: Array, masks: Array, truth: Array, labels: Array, known: Array
+    ) -> Array:
+        """Loss of a frame of each sample, `[N]`; `masks` and `truth` are `[N, K, S, S]`."""
+        if self.hardest < 1:
+            loss = bootstrapped_cross_entropy(logits, labels, self.hardest)
+        else:
+            loss = label_cross_entropy(logits, labels)
+        if self.overlap == 0:
+            return loss
+        flat = (-1, *masks.shape[2:])
+        each = soft_iou(masks.reshape(flat), truth.reshape(flat)).reshape(known.shape)
+        return loss + self.overlap * _over_objects(each, known)
+
+    def _known(self, batch: ClipBatch) -> Array:
+        """Which slots have an object, `[N, K]` bool."""
+        return jnp.arange(self.objects)[None] < jnp.asarray(batch.objects)[:, None]
+
+    def _truth(self, batch: ClipBatch) -> Array:
+        """Masks of the objects `[N, T, K, S, S]` int8: 1, 0, or -1 where void."""
+        labels = jnp.asarray(batch.labels)[:, :, None]
+        ids = jnp.arange(1, self.objects + 1)[None, None, :, None, None]
+        return jnp.where(labels == VOID, -1, labels == ids).astype(jnp.int8)
 
 
-def _loss(
-    net: STM, params: Any, stats: Any, batch: ClipBatch, *, objects: int
-) -> tuple[Array, Array]:
-    variables = {"params": freeze(params), "batch_stats": stats}
-    apply = partial(net.apply, variables)
-    frames = batch.frames.astype(jnp.float32) / 255
-    ids = jnp.arange(1, objects + 1)[None, None, :, None, None]
-    truth = (batch.labels[:, :, None] == ids).astype(jnp.float32)
-    first: Any = apply(frames[:, 0], truth[:, 0], method="memorise")
-    keys, values = first[0][:, :, None], first[1][:, :, None]
-    loss, overlaps = jnp.float32(0), []
-    for t in (1, 2):
-        query = apply(frames[:, t], method="query")
-        valid = jnp.ones((*truth.shape[0:1], objects, keys.shape[2]), bool)
-        alone: Any = apply(query, keys, values, valid, method="segment")
-        logits = labels_logits(alone)
-        soft = jnp.moveaxis(jax.nn.softmax(logits)[..., 1:], -1, 1)
-        loss += label_cross_entropy(logits, jnp.asarray(batch.labels[:, t]))
-        flat = (-1, *soft.shape[2:])
-        target = jnp.where(batch.labels[:, t, None] == 255, -1, truth[:, t]).reshape(flat)
-        loss += 0.5 * soft_iou(soft.reshape(flat), target)
-        overlaps.append(_hard_iou(soft.reshape(flat) > 0.5, target == 1))
-        if t == 1:
-            second: Any = apply(frames[:, 1], soft, method="memorise")
-            keys = jnp.concatenate([keys, second[0][:, :, None]], 2)
-            values = jnp.concatenate([values, second[1][:, :, None]], 2)
-    return loss, jnp.mean(jnp.stack(overlaps))
-
-
-def _hard_iou(predicted: Array, truth: Array) -> Array:
-    union = jnp.sum(predicted | truth, (1, 2))
-    both = jnp.sum(predicted & truth, (1, 2))
-    return jnp.mean(jnp.where(union > 0, both / jnp.maximum(union, 1), 1.0))
+def _over_objects(values: Array, known: Array) -> Array:
+    """Mean of `values` `[N, K]` over the objects that a sample has, `[N]`."""
+    counted = known.astype(jnp.float32)
+    return jnp.sum(values * counted, 1) / jnp.maximum(jnp.sum(counted, 1), 1)

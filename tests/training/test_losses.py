@@ -1,3 +1,5 @@
+"""Every loss against plain loops, sample by sample."""
+
 import math
 
 import jax
@@ -7,10 +9,12 @@ import pytest
 from jax.test_util import check_grads
 
 from ivs_jax.training.losses import (
+    binary_cross_entropy,
+    bootstrapped_cross_entropy,
     label_cross_entropy,
     normalised_focal,
     scales_cross_entropy,
-    scribble_weights,
+    scribble_mask,
     soft_iou,
 )
 
@@ -23,44 +27,160 @@ def _logits(seed=1):
     return np.random.default_rng(seed).normal(size=(3, 4, 5)).astype(np.float32) * 2
 
 
+def _labels():
+    return np.random.default_rng(2).choice([0, 1, 2, 255], (3, 4, 5)).astype(np.uint8)
+
+
+def _class_logits():
+    return np.random.default_rng(3).normal(size=(3, 4, 5, 3)).astype(np.float32) * 2
+
+
+def _counted(values, truth):
+    """Pairs of value and label of the pixels that count, a list for each sample."""
+    for x, t in zip(values, truth, strict=True):
+        pairs = zip(x.ravel(), t.ravel(), strict=True)
+        yield [(float(value), label) for value, label in pairs if label != -1]
+
+
+def _surprise(value, label):
+    """-log of the probability of what is true."""
+    return math.log1p(math.exp(-value if label == 1 else value))
+
+
+def _plain_binary(logits, truth):
+    return [np.mean([_surprise(*p) for p in pairs]) for pairs in _counted(logits, truth)]
+
+
 def _plain_focal(logits, truth):
     losses = []
-    for x, t in zip(logits.reshape(3, -1), truth.reshape(3, -1), strict=True):
-        weights, terms = [], []
-        for value, label in zip(x, t, strict=True):
-            if label == -1:
-                continue
-            p = 1 / (1 + math.exp(-float(value)))
-            right = p if label == 1 else 1 - p
-            weights.append((1 - right) ** 2)
-            terms.append(-math.log(right))
+    for pairs in _counted(logits, truth):
+        terms = [_surprise(*pair) for pair in pairs]
+        weights = [(1 - math.exp(-term)) ** 2 for term in terms]
         mean = sum(weights) / len(weights)  # rescaled to a mean weight of 1
         losses.append(sum(w / mean * x for w, x in zip(weights, terms, strict=True)) / len(terms))
-    return sum(losses) / len(losses)
+    return losses
 
 
-def _plain_iou(probability, truth):
+def _plain_iou(logits, truth):
     losses = []
-    for p, t in zip(probability, truth, strict=True):
-        both = sum(float(a) for a, b in zip(p.flat, t.flat, strict=True) if b == 1)
-        either = sum(
-            max(float(a), float(b)) for a, b in zip(p.flat, t.flat, strict=True) if b != -1
-        )
+    for pairs in _counted(1 / (1 + np.exp(-logits)), truth):
+        both = sum(p for p, label in pairs if label == 1)
+        either = sum(max(p, label) for p, label in pairs)
         losses.append(1 - (both + 1) / (either + 1))
-    return sum(losses) / len(losses)
+    return losses
 
 
-def _plain_cross_entropy(logits, labels):
-    terms = []
-    for row, label in zip(logits.reshape(-1, logits.shape[-1]), labels.ravel(), strict=True):
-        if label != 255:
-            terms.append(math.log(sum(math.exp(v) for v in row)) - float(row[label]))
-    return sum(terms) / len(terms)
+def _plain_surprises(logits, labels):
+    """Of the pixels that count, a list for each sample."""
+    for sample, label in zip(logits, labels, strict=True):
+        rows = zip(sample.reshape(-1, sample.shape[-1]), label.ravel(), strict=True)
+        yield [
+            math.log(sum(math.exp(v) for v in row)) - float(row[i]) for row, i in rows if i != 255
+        ]
 
 
-def test_normalised_focal_equals_plain_loops():
-    found = normalised_focal(jnp.asarray(_logits()), _truth())
-    np.testing.assert_allclose(found, _plain_focal(_logits(), _truth()), rtol=1e-4)
+def _plain_labels(logits, labels):
+    return [np.mean(terms) for terms in _plain_surprises(logits, labels)]
+
+
+def _plain_bootstrapped(logits, labels):
+    losses = []
+    for terms in _plain_surprises(logits, labels):
+        keep = math.ceil(0.3 * len(terms))
+        losses.append(np.mean(sorted(terms)[-keep:]))
+    return losses
+
+
+def _iou_of_logits(logits, truth):
+    return soft_iou(jax.nn.sigmoid(logits), truth)
+
+
+def _hardest(logits, labels):
+    return bootstrapped_cross_entropy(logits, labels, 0.3)
+
+
+BINARY = {
+    "binary": (binary_cross_entropy, _plain_binary),
+    "focal": (normalised_focal, _plain_focal),
+    "iou": (_iou_of_logits, _plain_iou),
+}
+LABELS = {
+    "labels": (label_cross_entropy, _plain_labels),
+    "bootstrapped": (_hardest, _plain_bootstrapped),
+}
+LOSSES = BINARY | LABELS
+
+
+def _inputs(name):
+    """Logits, truth and where that is void."""
+    if name in BINARY:
+        return _logits(), _truth(), _truth() == -1
+    return _class_logits(), _labels(), (_labels() == 255)[..., None]
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_each_sample_has_the_loss_of_plain_loops(name):
+    (loss, plain), (logits, truth, _) = LOSSES[name], _inputs(name)
+    found = jax.jit(loss)(logits, truth)
+    assert (found.shape, found.dtype) == ((3,), jnp.float32)
+    np.testing.assert_allclose(found, plain(logits, truth), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_samples_do_not_know_each_other(name):
+    (loss, _), (logits, truth, _) = LOSSES[name], _inputs(name)
+    alone = [jax.jit(loss)(logits[n : n + 1], truth[n : n + 1])[0] for n in range(3)]
+    np.testing.assert_allclose(jax.jit(loss)(logits, truth), alone, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_logits_of_bfloat16_are_computed_with_in_float32(name):
+    (loss, plain), (logits, truth, _) = LOSSES[name], _inputs(name)
+    rounded = jnp.asarray(logits, jnp.bfloat16)
+    found = jax.jit(loss)(rounded, truth)
+    assert found.dtype == jnp.float32
+    if name != "iou":  # its caller makes the probability, here in bfloat16
+        expected = plain(np.asarray(rounded, np.float32), truth)
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["binary", "iou", "labels", "bootstrapped"])
+def test_gradients_agree_with_finite_differences(name):
+    (loss, _), (logits, truth, _) = LOSSES[name], _inputs(name)
+
+    @jax.jit
+    def total(x):
+        return jnp.sum(loss(x, truth))
+
+    check_grads(total, (logits,), order=1, modes=["rev"], atol=1e-2, rtol=1e-2)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_void_pixels_change_neither_loss_nor_gradient(name):
+    (loss, _), (x, truth, void) = LOSSES[name], _inputs(name)
+    gradient = jax.jit(jax.value_and_grad(lambda x: jnp.sum(loss(x, truth))))
+    other = np.where(void, 7.0, x).astype(np.float32)
+    first, second = gradient(x), gradient(other)
+    np.testing.assert_array_equal(first[0], second[0])
+    np.testing.assert_array_equal(first[1], second[1])
+    assert (np.asarray(first[1])[np.broadcast_to(void, x.shape)] == 0).all()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_samples_of_void_alone_have_no_loss(name):
+    (loss, _), (x, truth, _) = LOSSES[name], _inputs(name)
+    nothing = np.full_like(truth, -1 if name in BINARY else 255)
+    value, gradient = jax.value_and_grad(lambda x: jnp.sum(loss(x, nothing)))(jnp.asarray(x))
+    assert float(value) == 0 and not gradient.any()
+
+
+@pytest.mark.parametrize("name", ["binary", "focal"])
+def test_extreme_logits_are_finite_with_their_gradient(name):
+    logits = jnp.array([[[-200.0, 200.0, -200.0, 200.0]]])
+    truth = jnp.array([[[1, 0, 0, 1]]])
+    loss = BINARY[name][0]
+    value, gradient = jax.value_and_grad(lambda x: jnp.sum(loss(x, truth)))(logits)
+    assert np.isfinite(value) and np.isfinite(gradient).all() and np.abs(gradient).max() > 0.1
 
 
 def test_focal_of_equally_hard_pixels_is_cross_entropy():
@@ -81,76 +201,25 @@ def test_focal_weights_are_a_constant_factor_for_the_gradient():
 
     total = np.asarray(unscaled(logits)[1])
     expected = jax.grad(lambda x: jnp.mean(unscaled(x)[0] / total))(logits)
-    found = jax.grad(normalised_focal)(logits, truth)
+    found = jax.grad(lambda x: jnp.mean(normalised_focal(x, truth)))(logits)
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-6)
 
 
-def test_soft_iou_equals_plain_loops():
-    p = 1 / (1 + np.exp(-_logits()))
-    np.testing.assert_allclose(soft_iou(p, _truth()), _plain_iou(p, _truth()), rtol=1e-5)
+def test_iou_of_the_truth_is_no_loss():
     perfect = (_truth() == 1).astype(np.float32)
-    assert float(soft_iou(perfect, _truth())) == 0
+    np.testing.assert_array_equal(soft_iou(perfect, _truth()), np.zeros(3))
 
 
-def test_soft_iou_gradient_agrees_with_finite_differences():
-    p = (1 / (1 + np.exp(-_logits()))).astype(np.float32)
-    check_grads(lambda p: soft_iou(p, _truth()), (p,), order=1, modes=["rev"], atol=1e-2, rtol=1e-2)
-
-
-def _labels():
-    return np.random.default_rng(2).choice([0, 1, 2, 255], (3, 4, 5)).astype(np.uint8)
-
-
-def _class_logits():
-    return np.random.default_rng(3).normal(size=(3, 4, 5, 3)).astype(np.float32) * 2
-
-
-def test_cross_entropy_equals_plain_loops():
-    found = label_cross_entropy(jnp.asarray(_class_logits()), jnp.asarray(_labels()))
-    np.testing.assert_allclose(found, _plain_cross_entropy(_class_logits(), _labels()), rtol=1e-5)
-
-
-def test_cross_entropy_gradient_agrees_with_finite_differences():
-    def f(x):
-        return label_cross_entropy(x, jnp.asarray(_labels()))
-
-    check_grads(f, (_class_logits(),), order=1, modes=["rev"], atol=1e-2, rtol=1e-2)
-
-
-@pytest.mark.parametrize("loss", ["focal", "iou", "entropy"])
-def test_void_pixels_change_neither_loss_nor_gradient(loss):
-    if loss == "entropy":
-        x, void = _class_logits(), (_labels() == 255)[..., None]
-
-        def f(x):
-            return label_cross_entropy(x, jnp.asarray(_labels()))
-    else:
-        x, void = _logits(), _truth() == -1
-
-        def f(x):
-            truth = jnp.asarray(_truth())
-            return normalised_focal(x, truth) if loss == "focal" else soft_iou(x, truth)
-
-    other = np.where(void, 7.0, x).astype(np.float32)
-    first, second = (jax.value_and_grad(f)(jnp.asarray(a)) for a in (x, other))
-    np.testing.assert_array_equal(first[0], second[0])
-    np.testing.assert_array_equal(first[1], second[1])
-    assert (np.asarray(first[1])[np.broadcast_to(void, x.shape)] == 0).all()
-
-
-def test_images_of_void_alone_are_finite():
-    nothing = jnp.full((3, 4, 5), -1)
-    assert float(normalised_focal(jnp.asarray(_logits()), nothing)) == 0
-    assert float(soft_iou(jnp.asarray(_logits()), nothing)) == 0
-    labels = np.full((3, 4, 5), 255, np.uint8)
-    assert float(label_cross_entropy(jnp.asarray(_class_logits()), jnp.asarray(labels))) == 0
-
-
-def test_extreme_logits_are_finite_with_their_gradient():
-    logits = jnp.array([[[-200.0, 200.0, -200.0, 200.0]]])
-    truth = jnp.array([[[1, 0, 0, 1]]])
-    value, gradient = jax.value_and_grad(normalised_focal)(logits, truth)
-    assert np.isfinite(value) and np.isfinite(gradient).all() and np.abs(gradient).max() > 0.1
+def test_the_share_of_hard_pixels_may_change_without_compiling(compilations):
+    logits, labels = _class_logits(), _labels()
+    loss = jax.jit(bootstrapped_cross_entropy)
+    whole = loss(logits, labels, 1.0)
+    np.testing.assert_allclose(whole, label_cross_entropy(logits, labels), rtol=1e-5)
+    with compilations() as compiled:
+        one = loss(logits, labels, 1e-6)
+    assert compiled.count == 0
+    worst = [max(terms) for terms in _plain_surprises(logits, labels)]
+    np.testing.assert_allclose(one, worst, rtol=1e-5)
 
 
 SCALES = (16, 8, 2)
@@ -205,15 +274,13 @@ def test_truth_gets_no_gradient_and_logits_that_of_finite_differences():
     assert not jax.grad(f, argnums=1)(logits, jnp.asarray(truth)).any()
 
 
-def test_samples_without_scribbles_have_no_weight():
-    positive, negative = np.zeros((2, 4, 3, 5), np.float32)
-    positive[0, 1, 1] = negative[0, 2, 2] = negative[3, 0, 0] = 1
-    found = scribble_weights(jnp.asarray(positive), jnp.asarray(negative))
-    np.testing.assert_allclose(found, np.array([1, 0, 0, 1]) / 0.501, rtol=1e-6)
-    assert not scribble_weights(jnp.zeros((2, 3, 5)), jnp.zeros((2, 3, 5))).any()
-
-
 def test_one_weight_a_scale():
     logits, truth = _scales()
     with pytest.raises(ValueError, match="weights must be one per scale, 3, found 2"):
         scales_cross_entropy(logits, truth, weights=(1, 1))
+
+
+def test_samples_without_scribbles_have_no_weight():
+    maps = np.zeros((2, 4, 3, 5), np.float32)
+    maps[0, 0, 1, 1] = maps[1, 0, 2, 2] = maps[1, 3, 0, 0] = 1
+    np.testing.assert_array_equal(scribble_mask(*jnp.asarray(maps)), [1, 0, 0, 1])

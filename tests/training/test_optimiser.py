@@ -1,102 +1,164 @@
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from flax import traverse_util
 
-from ivs_jax.models import MODELS, initial_variables
-from ivs_jax.training.optimiser import ENCODERS, freeze, group_of, make_optimiser
-from ivs_jax.training.state import apply_gradients, create_state
+from ivs_jax.training.optimiser import FROZEN, Optimiser, freeze
 
-TRAINED = [name for name, model in MODELS.items() if model.published is None]
-
-
-@functools.cache
-def _shapes(name):
-    make = functools.partial(initial_variables, MODELS[name])
-    params = jax.eval_shape(make, jax.random.key(0))["params"]
-    return traverse_util.flatten_dict(params)
-
-
-@pytest.mark.parametrize("name", TRAINED)
-def test_groups_cover_every_parameter(name):
-    groups = {path: group_of(path) for path in _shapes(name)}
-    assert set(groups.values()) == {"frozen", "encoder", "decoder"}
-    for path, group in groups.items():
-        assert (group == "decoder") == (path[0] not in ENCODERS or path[1] == "stem_extra"), path
-
-
-@pytest.mark.parametrize("name", TRAINED)
-def test_norms_and_depthwise_kernels_of_encoders_are_frozen(name):
-    shapes = _shapes(name)
-    encoder = [p for p in shapes if p[0] in ENCODERS and p[1] != "stem_extra"]
-    frozen = {p for p in encoder if group_of(p) == "frozen"}
-    # Of a MobileNet's blocks only the stem and the pointwise kernels are trained.
-    assert {p[-2:] for p in encoder if p not in frozen} == {
-        ("stem", "kernel"),
-        ("pointwise", "kernel"),
-    }
-    count = sum(np.prod(shapes[p].shape) for p in frozen)
-    assert 0 < count < 0.03 * sum(np.prod(shapes[p].shape) for p in encoder)
+STEPS = 100
+GRADIENT, RATE = 0.5, 1e-2
 
 
 def _params():
     return {
-        "encoder": {
-            "stem": {"kernel": jnp.ones(3)},
-            "stem_extra": {"kernel": jnp.ones(3)},
-            "stem_norm": {"scale": jnp.full(3, 0.3)},
-            "blocks_0": {"depthwise": {"kernel": jnp.full(3, 0.7)}},
-        },
-        "decoder": {"some_norm": {"scale": jnp.ones(3)}},
+        "encoder": {"kernel": jnp.full((2, 3), 0.5), "bias": jnp.full(3, 0.2)},
+        "fixed": {"kernel": jnp.full((2, 2), 0.7)},
+        "decoder": {"kernel": jnp.full((3, 1), -0.4)},
     }
 
 
-def _flat(tree):
-    return traverse_util.flatten_dict(tree, sep="/")
+def _group(path):
+    return FROZEN if path[0] == "fixed" else path[0]
 
 
-def test_a_step_moves_each_group_by_its_rate_and_leaves_the_frozen_bits():
-    params, optimiser = _params(), make_optimiser(1e-3, 1e-2)
-    state = create_state({"params": params, "batch_stats": {"mean": jnp.ones(2)}}, optimiser)
-    gradients = jax.tree.map(jnp.ones_like, params)
-    for _ in range(3):
-        state = apply_gradients(state, gradients, optimiser, jnp.float32(0.5))
-    assert int(state.step) == 3
-    moved = {k: np.asarray(v - _flat(params)[k]) for k, v in _flat(state.params).items()}
-    # Adam moves by its rate while the gradient stays the same; the schedule halves it.
-    np.testing.assert_allclose(moved["encoder/stem/kernel"], -1.5e-3, rtol=1e-3)
-    for name in ("encoder/stem_extra/kernel", "decoder/some_norm/scale"):
-        np.testing.assert_allclose(moved[name], -1.5e-2, rtol=1e-3)
-    for name in ("encoder/stem_norm/scale", "encoder/blocks_0/depthwise/kernel"):
-        assert (moved[name] == 0).all()
-    np.testing.assert_array_equal(state.stats["mean"], np.ones(2))
+def _moves(optimiser, *gradients):
+    """How far each parameter moves in each step, by name."""
+    params, group = _params(), _group
+    transformation = optimiser.build(group, steps=STEPS)
+    state, moves = transformation.init(params), []
+    for gradient in gradients:
+        updates, state = transformation.update(gradient, state, params)
+        params = optax.apply_updates(params, updates)
+        moves.append(traverse_util.flatten_dict(jax.tree.map(np.asarray, updates), sep="/"))
+    return moves
 
 
-def test_a_factor_of_zero_changes_no_parameter():
-    params, optimiser = _params(), make_optimiser(1e-3, 1e-2)
-    state = create_state({"params": params, "batch_stats": {}}, optimiser)
-    state = apply_gradients(state, params, optimiser, jnp.float32(0))
-    for name, value in _flat(state.params).items():
-        np.testing.assert_array_equal(value, _flat(params)[name])
+def _equal(value=GRADIENT):
+    return jax.tree.map(lambda p: jnp.full_like(p, value), _params())
+
+
+def test_each_group_moves_by_its_rate_and_the_frozen_one_not():
+    optimiser = Optimiser(rates={"encoder": 1e-3, "decoder": 1e-2})
+    for move in _moves(optimiser, *3 * [_equal()]):
+        # Adam moves by its rate while the gradient stays the same.
+        np.testing.assert_allclose(move["encoder/kernel"], -1e-3, rtol=1e-3)
+        np.testing.assert_allclose(move["encoder/bias"], -1e-3, rtol=1e-3)
+        np.testing.assert_allclose(move["decoder/kernel"], -1e-2, rtol=1e-3)
+        assert not move["fixed/kernel"].any()
+
+
+def _plain_adam(gradients, *, b1=0.9, b2=0.999, epsilon=1e-8):
+    m = v = 0.0
+    for t, g in enumerate(gradients, 1):
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
+        yield m / (1 - b1**t) / (np.sqrt(v / (1 - b2**t)) + epsilon)
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamw"])
+def test_weight_decay_of_kernels_is_in_the_gradient_or_beside_it(kind):
+    values, decay = (0.5, -0.2, 0.3), 0.1
+    rates = {"encoder": RATE, "decoder": RATE}
+    optimiser = Optimiser(kind=kind, rates=rates, weight_decay=decay)
+    moves = _moves(optimiser, *map(_equal, values))
+    # The bias has none.
+    found = [float(m["encoder/bias"][0]) for m in moves]
+    np.testing.assert_allclose(found, [-RATE * d for d in _plain_adam(values)], rtol=1e-4)
+    weight, weights, gradients = 0.5, [], []
+    for move, value in zip(moves, values, strict=True):
+        weights.append(weight)
+        gradients.append(value + decay * weight)
+        weight += float(move["encoder/kernel"][0, 0])
+    if kind == "adam":
+        expected = [-RATE * d for d in _plain_adam(gradients)]
+    else:
+        pairs = zip(_plain_adam(values), weights, strict=True)
+        expected = [-RATE * (d + decay * w) for d, w in pairs]
+    np.testing.assert_allclose([m["encoder/kernel"][0, 0] for m in moves], expected, rtol=1e-4)
 
 
 def test_gradients_are_clipped_to_their_global_norm():
-    params, optimiser = _params(), make_optimiser(1e-3, 1e-2, clip=1.0)
-    huge = jax.tree.map(lambda p: jnp.full_like(p, 1e6), params)
-    unit = jax.tree.map(lambda p: jnp.full_like(p, 15**-0.5), params)  # 15 numbers in all
-    states = [optimiser.update(g, optimiser.init(params), params)[1] for g in (huge, unit)]
-    for a, b in zip(*map(jax.tree.leaves, states), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-4)
+    rates = {"encoder": RATE, "decoder": RATE}
+    huge, small = (Optimiser(rates=rates, clip=1.0, epsilon=1.0) for _ in range(2))
+    # 16 numbers, the frozen ones among them: of norm 1 each is 1/4.
+    (clipped,), (unit,) = _moves(huge, _equal(1e6)), _moves(small, _equal(0.25))
+    (free,) = _moves(Optimiser(rates=rates, epsilon=1.0), _equal(1e6))
+    for name in ("encoder/kernel", "decoder/kernel"):
+        np.testing.assert_allclose(clipped[name], unit[name], rtol=1e-5)
+        assert np.abs(free[name]).min() > 2 * np.abs(clipped[name]).max()
+
+
+def test_gradients_are_clamped_number_by_number():
+    gradients = _equal(0.3)
+    gradients["encoder"]["kernel"] = gradients["encoder"]["kernel"].at[0, 0].set(-50.0)
+    rates = {"encoder": RATE, "decoder": RATE}
+    (found,) = _moves(Optimiser(rates=rates, clamp=1.0, epsilon=1.0), gradients)
+    gradients["encoder"]["kernel"] = gradients["encoder"]["kernel"].at[0, 0].set(-1.0)
+    (expected,) = _moves(Optimiser(rates=rates, epsilon=1.0), gradients)
+    for name, value in found.items():
+        np.testing.assert_allclose(value, expected[name], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, {0: 1, 99: 1}),
+        ({"schedule": "cosine"}, {0: 1, 25: 0.5 + 0.5**1.5, 50: 0.5, 100: 0, 120: 0}),
+        ({"schedule": "poly"}, {0: 1, 50: 0.5**0.9, 100: 0}),
+        ({"schedule": "poly", "power": 2}, {50: 0.25}),
+        ({"schedule": "steps"}, {0: 1, 79: 1, 80: 0.1, 99: 0.1}),
+        ({"schedule": "steps", "drops": (0.6, 0.8)}, {59: 1, 60: 0.1, 79: 0.1, 80: 0.01}),
+        ({"warmup": 10}, {0: 0.1, 4: 0.5, 9: 1, 50: 1}),
+        ({"schedule": "cosine", "warmup": 10}, {4: 0.5 * (0.5 + 0.5 * np.cos(0.04 * np.pi))}),
+    ],
+)
+def test_schedules(options, expected):
+    factor = jax.jit(Optimiser(**options).factor(STEPS))
+    for step, value in expected.items():
+        np.testing.assert_allclose(factor(step), value, rtol=1e-5, atol=1e-6, err_msg=str(step))
+
+
+def test_updates_follow_the_schedule():
+    rates = {"encoder": RATE, "decoder": RATE}
+    optimiser = Optimiser(rates=rates, schedule="cosine", warmup=3)
+    found = [float(m["decoder/kernel"][0, 0]) for m in _moves(optimiser, *5 * [_equal()])]
+    factor = optimiser.factor(STEPS)
+    np.testing.assert_allclose(found, [-RATE * float(factor(n)) for n in range(5)], rtol=1e-3)
 
 
 def test_freeze_cuts_the_gradient_of_the_frozen_alone():
     def f(params):
-        return sum(jnp.sum(jnp.square(v)) for v in jax.tree.leaves(freeze(params)))
+        return sum(jnp.sum(jnp.square(v)) for v in jax.tree.leaves(freeze(params, _group)))
 
     params = _params()
-    for name, gradient in _flat(jax.grad(f)(params)).items():
-        frozen = group_of(tuple(name.split("/"))) == "frozen"
-        np.testing.assert_allclose(gradient, 0 if frozen else 2 * _flat(params)[name])
+    found = jax.grad(f)(params)
+    assert not found["fixed"]["kernel"].any()
+    for name in ("encoder", "decoder"):
+        np.testing.assert_allclose(found[name]["kernel"], 2 * params[name]["kernel"])
+
+
+def test_a_group_without_rate_is_named():
+    transformation = Optimiser(rates={"decoder": 1e-3}).build(_group, steps=STEPS)
+    message = "no rate for group 'encoder' of encoder/kernel, found decoder"
+    with pytest.raises(ValueError, match=message):
+        transformation.init(_params())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kind": "sgd"}, "optimiser kind 'sgd': expected adam or adamw"),
+        ({"schedule": "linear"}, "optimiser schedule 'linear': expected constant, cosine"),
+        ({"drops": (1.2,)}, "optimiser drops .* expected shares between 0 and 1"),
+        ({"warmup": -1}, "optimiser warmup -1: expected 0 or more steps"),
+    ],
+)
+def test_settings_out_of_range(options, message):
+    with pytest.raises(ValueError, match=message):
+        Optimiser(**options)
+
+
+def test_a_run_has_steps():
+    with pytest.raises(ValueError, match="steps of the run: expected 1 or more, found 0"):
+        Optimiser().build(_group, steps=0)
