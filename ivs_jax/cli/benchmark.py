@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from tyro.conf import UseAppendAction, arg, subcommand
+from tyro.conf import Positional, UseAppendAction, arg, subcommand
 
 BRS_EXAMPLES = """Refinement of clicks: latency by phase, energy and time against SciPy and optax.
 
@@ -14,6 +14,21 @@ masks/, or another layout of ivs eval noc), else some on the photograph of the d
 examples:
   ivs bench brs
   ivs bench brs --mode BRS --mode f-BRS-B --data stills/coco_mval --objects 100 --out bench_brs
+"""
+INPUT = """Samples per second of a recipe's input pipeline, against the demand of its training step.
+
+examples:
+  ivs bench input experiments/click_small.py --data DATA
+  ivs bench input experiments/stm_main.py --data DATA --demand 40 --workers 8
+"""
+TRAINING = """Steps per second of a recipe's training step, against a large matrix product.
+
+Without a recipe: stm-resnet50 on one clip of three frames of 256 x 256. Without --data: made-up
+samples. Then the same step on several devices; on CPU these are virtual ones.
+
+examples:
+  ivs bench training
+  ivs bench training experiments/stm_small.py --data DATA --devices 1,2,4
 """
 MODELS = "A frame of stm-resnet50 at 480 x 864 against the same network in PyTorch, on CPU."
 
@@ -43,6 +58,50 @@ class Conv:
         ]
         figures = [r._asdict() | {"ratio": r.ratio} for r in rows]
         return _figures(self.out, "lax, ours, times faster", lines, figures)
+
+
+@dataclass(frozen=True)
+class Input:
+    recipe: Positional[Path]
+    """Python file, see experiments/."""
+    data: Path
+    """Folder of the data sets."""
+    demand: float | None = None
+    """Samples per second of a step elsewhere, on an accelerator say; default: the recipe's step is
+    measured here."""
+    workers: int | None = None
+    """Processes of the feed; default: the recipe's."""
+    seconds: float = 5.0
+    """Time of each measurement."""
+    out: Path | None = None
+    """JSON file for the figures."""
+
+    def run(self) -> int:
+        from ivs_jax.bench.input import demanding, recipe_step, run_input
+        from ivs_jax.cache import enable_compilation_cache
+        from ivs_jax.training.recipe import load_recipe
+
+        enable_compilation_cache()
+        recipe = load_recipe(self.recipe).at(0)
+        given = self.demand
+        found = run_input(
+            recipe.samples.open(self.data),
+            recipe_step(recipe) if given is None else demanding(given, recipe.batch),
+            batch=recipe.batch,
+            seed=recipe.seed,
+            workers=recipe.workers if self.workers is None else self.workers,
+            seconds=self.seconds,
+        )
+        lines = [
+            ("sampler, one core", f"{found.per_core:.1f}"),
+            (f"feed, {found.workers or 'no'} processes", f"{found.fed:.1f}"),
+            ("step" if given is None else "step, as given", f"{found.demand:.1f}"),
+            ("feed / step", f"{found.ratio:.1f} x"),
+            ("waiting for input", f"{100 * found.waited:.1f} % of the time"),
+        ]
+        title = f"{recipe.name}, samples per second, {found.cores} cores"
+        figures = [found._asdict() | {"ratio": found.ratio, "recipe": recipe.name}]
+        return _figures(self.out, title, lines, figures)
 
 
 @dataclass(frozen=True)
@@ -139,6 +198,48 @@ class Brs:
 
 
 @dataclass(frozen=True)
+class Training:
+    recipe: Positional[Path | None] = None
+    """Python file, see experiments/."""
+    data: Path | None = None
+    """Folder of the data sets."""
+    batch: int | None = None
+    """Samples of a step; default: the recipe's."""
+    side: int | None = None
+    """Pixels of a side of the made-up frames; default: the recipe's."""
+    precision: Literal["float32", "bfloat16"] | None = None
+    """That the network computes in; default: the recipe's."""
+    steps: int = 5
+    """Steps that are timed."""
+    devices: Annotated[str, arg(metavar="N,...")] = ""
+    """Comma list of numbers of devices, such as 1,2,4; default: no comparison."""
+    out: Path | None = None
+    """JSON file for the figures."""
+
+    def run(self) -> int:
+        from ivs_jax.bench.training import DEFAULT, changed, run_training, training_lines
+        from ivs_jax.bench.training_scaling import run_scaling, scaling_lines
+        from ivs_jax.cli.parse import parse_numbers
+        from ivs_jax.cli.show import progress_bar
+        from ivs_jax.training.recipe import load_recipe
+
+        # Without the compilation cache: the time of compilation is one of the figures.
+        counts = parse_numbers("--devices", self.devices) if self.devices else ()
+        recipe = load_recipe(self.recipe) if self.recipe else DEFAULT
+        if self.side is not None and self.data is not None:
+            raise ValueError("--side: frames of --data have the size of the recipe")
+        recipe = changed(recipe, batch=self.batch, side=self.side, precision=self.precision)
+        with progress_bar("steps") as advance:
+            found = run_training(recipe, data=self.data, steps=self.steps, progress=advance)
+        lines, figures = training_lines(found), [found.as_dict()]
+        if counts:
+            scaling = run_scaling(recipe, counts, steps=self.steps)
+            lines += scaling_lines(scaling)
+            figures += [row._asdict() for row in scaling]
+        return _figures(self.out, f"training of {found.recipe}", lines, figures)
+
+
+@dataclass(frozen=True)
 class Bench:
     what: (
         Annotated[
@@ -148,12 +249,14 @@ class Bench:
                 description="Our convolutions against plain lax convolutions, in and out of loops.",
             ),
         ]
+        | Annotated[Input, subcommand("input", description=INPUT)]
         | Annotated[
             Memory,
             subcommand("memory", description="Peak of `ivs segment` on 2,000 frames against 200."),
         ]
         | Annotated[Models, subcommand("models", description=MODELS)]
         | Annotated[Brs, subcommand("brs", description=BRS_EXAMPLES)]
+        | Annotated[Training, subcommand("training", description=TRAINING)]
     )
 
     def run(self) -> int:

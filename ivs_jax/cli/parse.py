@@ -49,3 +49,11 @@ def parse_numbers(flag: str, text: str) -> tuple[int, ...]:
             f"{flag} {text!r}: expected a comma list of numbers from 1 on, e.g. 1,4,16"
         )
     return tuple(map(int, parts))
+
+
+def parse_duration(flag: str, text: str) -> float:
+    """Seconds of `90s`, `9m` or `1.5h`, the value of `flag`."""
+    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)([smh])", text.strip())
+    if match is None or float(match[1]) == 0:
+        raise ValueError(f"{flag} {text!r}: expected a time such as 90s, 9m or 1.5h")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]

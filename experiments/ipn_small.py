@@ -1,0 +1,58 @@
+"""ipn-small: clicks or scribbles in, masks of the clip out, small enough for a laptop.
+
+    ivs train experiments/ipn_small.py --data DATA --out runs/ipn_small
+    python experiments/release.py runs/ipn_small ivs_jax/weights/released
+
+DATA as for stm_small.py.
+
+Both stages of IPN in one run: clips of two frames with two rounds, mostly of stills, then clips of
+four frames, mostly real. A third of the scribbles are reduced to a click and references are made
+from masks, because sessions do both.
+
+Hardware, time and number: not trained to its end yet.
+"""
+
+from dataclasses import replace
+
+from ivs_jax.data.clip_samples import ClipSamples
+from ivs_jax.data.scribble_samples import ScribbleSamples
+from ivs_jax.data.sets import Part
+from ivs_jax.training.ipn import IPNTask
+from ivs_jax.training.optimiser import Optimiser
+from ivs_jax.training.recipe import Recipe, Stage
+
+SIDE = 256
+
+PAIRS = ClipSamples(
+    stills=(
+        Part("stills:stills/coco?cached=true", 0.45),
+        Part("stills:stills/voc?cached=true", 0.45),
+        Part("stills:stills/horses?cached=true", 0.1),
+    ),
+    clips=(Part("davis:davis?split=train&resolution=240p&year=2016&cached=true"),),
+    real=0.3,
+    size=SIDE,
+    length=2,
+)
+CLIPS = replace(PAIRS, real=0.7, length=4)
+HELD_OUT = replace(
+    PAIRS, stills=(), clips=(Part("davis:davis?split=val&resolution=480p&year=2016"),), real=1.0
+)
+
+RECIPE = Recipe(
+    "ipn_small",
+    IPNTask("ipn-small", side=SIDE, length=2, rounds=2, clicks=0.3, reference="mask"),
+    ScribbleSamples(PAIRS),
+    held_out=ScribbleSamples(HELD_OUT),
+    batch=4,
+    steps=20_000,
+    stages=(Stage(0.6, {"length": 4}, {"clips": CLIPS}),),
+    optimiser=Optimiser(
+        "adam", {"encoder": 1e-4, "decoder": 3e-4}, schedule="cosine", warmup=200, clip=1.0
+    ),
+    imagenet="weights/mobilenet_v1_1.0_224_imagenet_keras.npz",
+    log_every=20,
+    validate_every=500,
+    save_every=200,
+    validation_batches=8,
+)
