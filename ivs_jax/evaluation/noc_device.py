@@ -101,6 +101,7 @@ def measure_batches(
         if problem:
             yield Trial(sample.name, skipped=problem)
             continue
+        loading = time.perf_counter() - began
         bucket = _bucket(sample.mask.shape, square=together)
         if bucket not in lanes:
             start = blank_start(clicker)
@@ -108,7 +109,7 @@ def measure_batches(
             lanes[bucket] = _Lane(partial(advance, clicker.variables), empty)
         while lanes[bucket].full:
             yield from lanes[bucket].advance()
-        lanes[bucket].add(sample, seconds=time.perf_counter() - began)
+        lanes[bucket].add(sample, seconds=loading)
     for lane in lanes.values():
         while lane.busy:
             yield from lane.advance()

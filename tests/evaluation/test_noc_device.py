@@ -1,5 +1,6 @@
 """NoC runs on the device against the plain host loop over the same interactor."""
 
+import time
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -202,6 +203,13 @@ def test_the_published_protocol_starts_where_the_last_click_ended(refine):
     assert [run(s, plain).ious for s in samples] != [trial.ious for trial in expected.values()]
     assert deviations(PublishedProtocol(plain)) == {"max_evaluations": BUDGET}
     assert deviations(plain) == {"max_evaluations": BUDGET, "warm_start": False}
+
+
+def test_an_object_does_not_count_the_seconds_of_others():
+    plain = ClickInteractor(Bright(), {}, refine="NoBRS")
+    began = time.perf_counter()
+    found = measured(SAMPLES, plain, target=0.97, batch=1, together=False)
+    assert sum(trial.seconds for trial in found.values()) <= time.perf_counter() - began
 
 
 def test_what_cannot_run_as_a_batch_is_named():

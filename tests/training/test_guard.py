@@ -14,7 +14,15 @@ from ivs_jax.training.validation import picture
 from tests.training.tiny import SIDE, TinyTask
 
 
-def test_a_signal_is_a_reason_and_a_second_one_acts():
+@pytest.fixture
+def interruptible():
+    """SIGINT as in a terminal: a shell lets programs in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_signal_is_a_reason_and_a_second_one_acts(interruptible):
     with Guard() as guard:
         assert guard.reason(1) is None
         os.kill(os.getpid(), signal.SIGINT)

@@ -15,6 +15,7 @@ from ivs_jax.data.augment import Colour
 from ivs_jax.data.pipeline import feed
 from ivs_jax.training import log
 from ivs_jax.training.checkpoint import CheckpointWarning
+from ivs_jax.training.guard import Guard
 from ivs_jax.training.log import read_table
 from ivs_jax.training.recipe import Stage
 from ivs_jax.training.run import run
@@ -93,9 +94,10 @@ def test_another_seed_gives_other_numbers(tmp_path, whole):
     assert _numbers(tmp_path) != _numbers(whole[0])
 
 
-def test_handlers_of_signals_are_given_back(whole):
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+def test_handlers_of_signals_are_given_back(tmp_path):
+    before = [signal.getsignal(number) for number in Guard.SIGNALS]
+    _run(tmp_path, dataclasses.replace(RECIPE, steps=1))
+    assert [signal.getsignal(number) for number in Guard.SIGNALS] == before
 
 
 def test_the_time_limit_stops_with_a_checkpoint(tmp_path, whole):
