@@ -10,8 +10,8 @@ shipped weights on.
 The shipped weights: 1,696 steps of 10 windows of 192 pixels in 62 minutes on one core of a two-core
 AMD EPYC, by the script that this recipe replaces: Adam with a cosine over time, 2e-4 in the encoder
 and 1e-3 elsewhere, up to two corrected clicks before a step, normalised focal loss + 0.4 x coarse
-loss + soft IoU. NoC@85 on 427 objects of COCO_MVal: 5.39 with BRS, 5.49 without; NoC@90 7.61 and
-7.67. The loss was still falling slowly.
+loss + soft IoU. NoC@85 on 427 objects of COCO_MVal: 5.37 with BRS, 5.48 without; NoC@90 7.55 and
+7.61. The loss was still falling slowly.
 """
 
 from ivs_jax.data.click_samples import ClickSamples
