@@ -146,8 +146,10 @@ class Events:
             self._writer = None
             print("TensorBoard logs need tensorboardX: pip install tensorboardX", flush=True)
         else:
-            # What a killed run wrote after its last checkpoint is not shown.
-            self._writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
+            # What a killed run wrote after its last checkpoint is not shown. Files are named by the
+            # second: without the step a run that goes on at once would write over its own.
+            purge, suffix = step + 1 if step else None, f".{step}"
+            self._writer = SummaryWriter(str(folder), purge_step=purge, filename_suffix=suffix)
 
     def scalars(self, group: str, values: Mapping[str, float], step: int) -> None:
         if self._writer is not None:
