@@ -6,8 +6,7 @@ each answer a click goes to its largest error (iterative training of RITM).
 """
 
 from dataclasses import dataclass
-from functools import cached_property, partial
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import jax
@@ -18,13 +17,13 @@ from jax import Array, lax
 from ivs_jax.data.click_samples import ClickBatch
 from ivs_jax.interaction.maps import encode_clicks
 from ivs_jax.interaction.sampling import error_clicks, sample_clicks
-from ivs_jax.models import initial_variables, model_named
+from ivs_jax.models import model_named
 from ivs_jax.models.brs import ClickConfig, ClickOutput
 from ivs_jax.models.hrnet import HRNetConfig
 from ivs_jax.training.groups import group_of
 from ivs_jax.training.losses import binary_cross_entropy, normalised_focal, soft_iou
 from ivs_jax.training.metrics import hard_iou
-from ivs_jax.training.pretrained import with_imagenet
+from ivs_jax.training.network_task import NetworkTask
 from ivs_jax.training.synthetic import drifting_ellipses
 from ivs_jax.training.task import Batch, Metrics, Tree, as_input, measured_statistics
 from ivs_jax.types import Clicks
@@ -35,7 +34,7 @@ ALPHA = 0.5  # of f-BRS's focal loss, for object and background alike
 
 
 @dataclass(frozen=True)
-class ClickTask:
+class ClickTask(NetworkTask):
     """Training of a click network; a `training.task.Task`.
 
     The encoders' normalisations keep the statistics of ImageNet. f-BRS and RITM were trained with
@@ -65,10 +64,6 @@ class ClickTask:
         if self.corrections is not None and min(self.corrections, default=-1) < 0:
             raise ValueError(f"corrections: expected counts of 0 or more, found {self.corrections}")
 
-    @cached_property
-    def _net(self) -> Any:
-        return model_named(self.network).build()
-
     @property
     def _brs(self) -> bool:
         config = self._net.config
@@ -85,11 +80,6 @@ class ClickTask:
             return "fine"
         mobile = getattr(self._net.config, "backbone", "") == "mobilenet_v1"
         return group_of(path, norms=not mobile)
-
-    def initial(self, key: Array, imagenet: Path | None = None) -> Tree:
-        """See `Task`."""
-        variables = initial_variables(model_named(self.network), key)
-        return with_imagenet(self.network, variables, imagenet) if imagenet else variables
 
     def measured(self, variables: Tree, batch: Batch) -> Tree:
         """See `Task`; `batch` should have eight samples or more, for norms behind global means."""

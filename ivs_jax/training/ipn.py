@@ -8,8 +8,7 @@ frames for pre-training; on real video clips and rounds grow.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, partial
-from pathlib import Path
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -19,14 +18,13 @@ from jax import Array, lax
 
 from ivs_jax.data.scribble_samples import ScribbleBatch
 from ivs_jax.interaction.error_scribbles import error_scribbles
-from ivs_jax.models import initial_variables, model_named
+from ivs_jax.models import model_named
 from ivs_jax.models.ipn import IPNConfig, Segmented
 from ivs_jax.ops.distance import crosses
 from ivs_jax.ops.warp import warp
-from ivs_jax.training.groups import group_of
 from ivs_jax.training.losses import VOID, scales_cross_entropy, scribble_mask
 from ivs_jax.training.metrics import hard_iou
-from ivs_jax.training.pretrained import with_imagenet
+from ivs_jax.training.network_task import ClipTask
 from ivs_jax.training.rounds import merging, visits
 from ivs_jax.training.synthetic import drifting_ellipses
 from ivs_jax.training.task import Batch, Metrics, Tree, as_input, measured_statistics
@@ -50,7 +48,7 @@ class Round(NamedTuple):
 
 
 @dataclass(frozen=True)
-class IPNTask:
+class IPNTask(ClipTask):
     """Training of an interaction and a propagation network; a `training.task.Task`.
 
     Masks pass from frame to frame as probabilities and with their gradient; from round to round
@@ -84,24 +82,6 @@ class IPNTask:
             raise ValueError(f"clicks: expected a share in [0, 1], found {self.clicks}")
         if self.reference not in ("scribbles", "mask"):
             raise ValueError(f"reference {self.reference!r}: expected scribbles or mask")
-
-    @cached_property
-    def _net(self) -> Any:
-        return model_named(self.network).build()
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """See `Task`."""
-        return "encoder", "decoder"
-
-    def group(self, path: tuple[str, ...]) -> str:
-        """See `Task`."""
-        return group_of(path, norms=False)
-
-    def initial(self, key: Array, imagenet: Path | None = None) -> Tree:
-        """See `Task`."""
-        variables = initial_variables(model_named(self.network), key)
-        return with_imagenet(self.network, variables, imagenet) if imagenet else variables
 
     def measured(self, variables: Tree, batch: Batch) -> Tree:
         """See `Task`; of encoders without ImageNet weights."""

@@ -7,7 +7,7 @@ stages of the original differ in their data alone: clips made of stills, then re
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,8 @@ import numpy as np
 from jax import Array
 
 from ivs_jax.data.clip_samples import ClipBatch
-from ivs_jax.models import initial_variables, model_named
+from ivs_jax.models import model_named
 from ivs_jax.models.stm import STMConfig, labels_logits
-from ivs_jax.training.groups import group_of
 from ivs_jax.training.losses import (
     VOID,
     bootstrapped_cross_entropy,
@@ -27,13 +26,13 @@ from ivs_jax.training.losses import (
     soft_iou,
 )
 from ivs_jax.training.metrics import hard_iou
-from ivs_jax.training.pretrained import with_imagenet
+from ivs_jax.training.network_task import ClipTask
 from ivs_jax.training.synthetic import drifting_ellipses
 from ivs_jax.training.task import Batch, Metrics, Tree, as_input, measured_statistics
 
 
 @dataclass(frozen=True)
-class STMTask:
+class STMTask(ClipTask):
     """Training of a space-time memory network; a `training.task.Task`.
 
     All batch normalisations of the encoders stand still, gains and offsets too, as published.
@@ -68,29 +67,15 @@ class STMTask:
         if not 0 < self.hardest <= 1:
             raise ValueError(f"hardest: expected a share in (0, 1], found {self.hardest}")
 
-    @cached_property
-    def _net(self) -> Any:
-        return model_named(self.network).build()
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """See `Task`."""
-        return "encoder", "decoder"
-
-    def group(self, path: tuple[str, ...]) -> str:
-        """See `Task`."""
-        return group_of(path, norms=False)
-
     def initial(self, key: Array, imagenet: Path | None = None) -> Tree:
         """See `Task`. Memory and query start with the same keys (our choice).
 
         With equal keys a query finds similar places in the memory from the first step on.
         """
-        variables = initial_variables(model_named(self.network), key)
+        variables = super().initial(key, imagenet)
         params = dict(variables["params"])
         params["memory_kv"] = {**params["memory_kv"], "Key": params["query_kv"]["Key"]}
-        variables = {**variables, "params": params}
-        return with_imagenet(self.network, variables, imagenet) if imagenet else variables
+        return {**variables, "params": params}
 
     def measured(self, variables: Tree, batch: Batch) -> Tree:
         """See `Task`; of an encoder without ImageNet weights."""

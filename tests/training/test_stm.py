@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from ivs_jax.training import stm
+from ivs_jax.training import network_task
 from tests.training.tasks import make_tiny, registered  # noqa: F401
 
 
@@ -33,7 +33,7 @@ def test_an_empty_slot_changes_neither_loss_nor_answer(registered):  # noqa: F81
 
 def test_memory_and_query_start_with_the_same_keys(registered, monkeypatch):  # noqa: F811
     tiny = make_tiny("stm")
-    monkeypatch.setattr(stm, "initial_variables", lambda model, key: tiny.variables)
+    monkeypatch.setattr(network_task, "initial_variables", lambda model, key: tiny.variables)
     params = tiny.task.initial(jax.random.key(0))["params"]
     keys = [params[name]["Key"] for name in ("memory_kv", "query_kv")]
     jax.tree.map(np.testing.assert_array_equal, *keys)
