@@ -69,6 +69,7 @@ STM_RESNET50 = STMConfig(
     backbone="resnet50",
     key=128,
     value=512,
+    locality=None,
     clamp=True,
     mask_skip=False,
     decoder=(256, 256, 256),

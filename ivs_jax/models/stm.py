@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from ivs_jax.models.layers import HE, Conv, Refine, ResBlock
@@ -41,6 +42,9 @@ class STMConfig:
         STM-Interactive: no).
       scribbles: whether it sees scribbles (STM-Interactive).
       scaled: whether scores are divided by sqrt(key) (official code; paper: no).
+      locality: standard deviation, in cells of 16 pixels, of a Gaussian prior on how far a query
+        looks (the static kernel of KMN, Seong et al., ECCV 2020, centred at the query itself); None
+        for none, as published. A small network confuses look-alikes less with it.
       read_first: whether the decoder's input is [read, value] (official code; paper: reversed).
       clamp: whether soft aggregation clamps probabilities to [1e-7, 1 - 1e-7], as published.
       mask_skip: whether the values of the memory also see the masks directly, averaged to their
@@ -63,6 +67,7 @@ class STMConfig:
     others: bool = True
     scribbles: bool = False
     scaled: bool = True
+    locality: float | None = 3.0
     read_first: bool = True
     clamp: bool = False
     mask_skip: bool = True
@@ -153,7 +158,7 @@ class STM(nn.Module):
         without any valid memory are -100.
         """
         n, k = valid.shape[:2]
-        attend = partial(read_memory, scaled=self.config.scaled)
+        attend = partial(read_memory, scaled=self.config.scaled, locality=self.config.locality)
         read = jax.vmap(jax.vmap(attend, (None, 0, 0, 0)))(query.key, keys, values, valid)
         own = jnp.broadcast_to(query.value[:, None], read.shape)
         pair = [read, own] if self.config.read_first else [own, read]
@@ -191,24 +196,40 @@ def _check(method: str, frame: Array, masks: Array | None = None) -> None:
 
 
 def read_memory(
-    query: Array, keys: Array, values: Array, valid: Array, *, scaled: bool = True
+    query: Array,
+    keys: Array,
+    values: Array,
+    valid: Array,
+    *,
+    scaled: bool = True,
+    locality: float | None = None,
 ) -> Array:
     """Space-time memory read of one object (STM section 3.2).
 
     Each position of `query` `[h, w, k]` attends to every position of the valid frames of `keys`
     `[M, h, w, k]` by softmax(q . k / sqrt(k)), without the root where `scaled` is off (paper);
     returns the mean of `values` `[M, h, w, v]` under these weights, `[h, w, v]`. `valid` is `[M]`
-    bool; with none valid the read is 0.
+    bool; with none valid the read is 0. `locality` multiplies the weights by a Gaussian of that
+    standard deviation, in positions, of the distance between the two.
     """
     size, width = query.shape[:2], query.shape[-1]
     q, k = query.reshape(-1, width), keys.reshape(-1, width)
     scores = (q @ k.T).astype(jnp.promote_types(q.dtype, jnp.float32))  # also of bfloat16
     if scaled:
         scores = scores / jnp.sqrt(jnp.array(width, scores.dtype))
+    if locality is not None:
+        prior = _squared_distances(*size) / (-2 * locality**2)
+        scores = scores + jnp.tile(prior, (1, len(valid))).astype(scores.dtype)
     mask = jnp.repeat(valid, keys.shape[1] * keys.shape[2])[None]
     weights = jnp.where(mask, jnp.exp(scores - _masked_max(scores, mask)), 0)
     weights = weights / jnp.maximum(jnp.sum(weights, -1, keepdims=True), 1e-30)
     return (weights.astype(values.dtype) @ values.reshape(-1, values.shape[-1])).reshape(*size, -1)
+
+
+def _squared_distances(height: int, width: int) -> Array:
+    """Between all positions of a grid, in row-major order, `[height * width, height * width]`."""
+    y, x = np.divmod(np.arange(height * width, dtype=np.float32), width)
+    return jnp.asarray((y[:, None] - y[None]) ** 2 + (x[:, None] - x[None]) ** 2)
 
 
 def _masked_max(scores: Array, mask: Array) -> Array:

@@ -21,7 +21,7 @@ from tests.tiny import filled, stm_network, tiny  # noqa: F401
 pytestmark = pytest.mark.usefixtures("tiny")
 
 
-def plain_read(query, keys, values, valid, scale):
+def plain_read(query, keys, values, valid, scale, nearness=0.0):
     out = np.zeros((*query.shape[:2], values.shape[-1]))
     for y in range(query.shape[0]):
         for x in range(query.shape[1]):
@@ -29,7 +29,8 @@ def plain_read(query, keys, values, valid, scale):
             for m in np.flatnonzero(valid):
                 for i in range(keys.shape[1]):
                     for j in range(keys.shape[2]):
-                        scores.append(query[y, x] @ keys[m, i, j] / scale)
+                        far = (y - i) ** 2 + (x - j) ** 2
+                        scores.append(query[y, x] @ keys[m, i, j] / scale - nearness * far)
                         found.append(values[m, i, j])
             weights = np.exp(np.array(scores) - max(scores))
             out[y, x] = (weights[:, None] * np.array(found)).sum(0) / weights.sum()
@@ -52,6 +53,10 @@ def test_read_equals_plain_loops(key, valid):
         got = read_memory(query, keys, values, mask, scaled=scaled)
         want = plain_read(*exact, mask, scale)
         np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+        near = read_memory(query, keys, values, mask, scaled=scaled, locality=1.5)
+        want = plain_read(*exact, mask, scale, nearness=1 / 4.5)
+        np.testing.assert_allclose(near, want, rtol=1e-5, atol=1e-5)
+        assert not np.allclose(near, got, atol=1e-2)
 
 
 def test_invalid_frames_have_no_influence_whatever_they_hold(key):
