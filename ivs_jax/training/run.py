@@ -6,6 +6,7 @@ same losses as one that was not. Time decides only where it stops.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ import numpy as np
 from ivs_jax.data.pipeline import Feed, feed
 from ivs_jax.training.checkpoint import Checkpoints, flattened
 from ivs_jax.training.guard import Guard, write_batch
+from ivs_jax.training.lock import alone_in
 from ivs_jax.training.log import Clock, Journal, Means
 from ivs_jax.training.program import program
 from ivs_jax.training.recipe import Recipe, write_recipe
@@ -66,13 +68,15 @@ def run(
 
     Writes `checkpoints/`, `recipe.json`, `training.csv`, `validation.csv`, `curves.png`,
     `examples/` and `tensorboard/`. With several processes every one calls it, on a folder that they
-    share; process 0 writes. Raises ValueError if the folder is of another network or seed, if all
-    its checkpoints are damaged, or if a loss is not finite: then its batch is written there.
+    share; process 0 writes. Raises ValueError if another run is under way in the folder, if it is
+    of another network or seed, if all its checkpoints are damaged, or if a loss is not finite: then
+    its batch is written there.
     """
     devices = list(jax.devices() if devices is None else devices)
     if jax.process_index():
         say, advance = (lambda line: None), (lambda done, total: None)
-    with Guard(time_limit) as guard, Checkpoints(folder / CHECKPOINTS) as checkpoints:
+    writes = alone_in(folder) if jax.process_index() == 0 else nullcontext()
+    with writes, Guard(time_limit) as guard, Checkpoints(folder / CHECKPOINTS) as checkpoints:
         training = _Training(recipe, folder, data, devices, checkpoints, say)
         try:
             training.begin(variables)

@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +62,7 @@ def test_a_run_writes_all_that_it_promises(whole):
     assert outcome.reason == "finished" and outcome.step == 12 and int(outcome.state.step) == 12
     names = {p.name for p in folder.iterdir()}
     logs = {"training.csv", "validation.csv", "curves.png", "examples", "recipe.json"}
-    assert logs | {"checkpoints"} <= names <= logs | {"checkpoints", "tensorboard"}
+    assert logs | {"checkpoints"} <= names <= logs | {"checkpoints", "tensorboard", "run.lock"}
     rows = read_table(folder / "training.csv")
     assert [int(r["step"]) for r in rows] == [5, 10, 12]
     assert set(rows[0]) == {"step", "loss", "iou", "gradient_norm", *TIMES}
@@ -173,6 +175,22 @@ def test_a_folder_of_another_run_is_refused(tmp_path):
         _run(tmp_path, dataclasses.replace(RECIPE, seed=2))
     with pytest.raises(ValueError, match="a run with batch 4, the recipe has 2"):
         _run(tmp_path, dataclasses.replace(RECIPE, batch=2))
+
+
+def test_a_folder_in_which_another_process_trains_is_refused(tmp_path, whole):
+    holds = (
+        "import sys, pathlib; from ivs_jax.training.lock import alone_in\n"
+        "with alone_in(pathlib.Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", holds, str(tmp_path)]
+    other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with other:
+        assert other.stdout is not None and other.stdout.readline() == "held\n"
+        with pytest.raises(ValueError, match="another process trains in this folder"):
+            _run(tmp_path)
+        other.kill()
+        other.communicate()
+    _assert_equal(_run(tmp_path).state.params, whole[1].state.params)
 
 
 def test_what_has_changed_in_the_recipe_is_said(tmp_path):
