@@ -34,10 +34,13 @@ class Annotation(NamedTuple):
     Attributes:
       labels: `[H, W]` uint8 object ids, 0 = background.
       objects: the ids that the user marked on this frame; others were not looked at.
+      scribbles: `[H, W]` uint8, what the user drew there, one pixel wide: object ids,
+        0 = background, 255 = nothing; None if nothing was drawn.
     """
 
     labels: np.ndarray
     objects: tuple[int, ...]
+    scribbles: np.ndarray | None = None
 
 
 class Interaction(NamedTuple):

@@ -45,7 +45,7 @@ class PlainInteractor:
     def __init__(self):
         self.calls = []
 
-    def predict(self, image, clicks, previous):
+    def predict(self, image, clicks, previous, *, scribbles=None):
         real = clicks.label >= 0
         xy, label = np.asarray(clicks.xy)[real], np.asarray(clicks.label)[real]
         self.calls.append((len(xy), previous))
@@ -66,10 +66,11 @@ class PlainPropagator:
     """Nearest colour; counts the frames it was asked for and whether it was closed."""
 
     def __init__(self):
-        self.visited, self.closed, self.calls = [], 0, []
+        self.visited, self.closed, self.calls, self.previous = [], 0, [], []
 
-    def propagate(self, video, annotations, objects, frames, *, start):
+    def propagate(self, video, annotations, objects, frames, *, start, previous=None):
         self.calls.append((dict(annotations), objects, tuple(frames), start))
+        self.previous.append(None if previous is None else dict(previous))
         means = [COLOURS[0]]
         for number in objects:
             pixels = [

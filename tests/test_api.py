@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from ivs_jax.api import ImagePredictor, VideoPredictor, box_clicks
-from ivs_jax.interaction import Clear, Click
+from ivs_jax.interaction import Clear, Click, Scribble, Stroke
 from ivs_jax.session import Engine
 from tests.plain_engine import PlainInteractor, PlainPropagator, PlainVideo
 
@@ -74,6 +74,9 @@ def test_a_box_is_clicks(image):
         ({"point_coords": [RED], "point_labels": [3]}, r"1, 0 or -1, got \[3\]"),
         ({"point_coords": [(50, 1)], "point_labels": [1]}, "outside the frame"),
         ({"box": [9, 1, 4, 6]}, "x0 < x1"),
+        ({"scribbles": [(2, [RED])]}, "stroke label must be 1 .object. or 0 .background., got 2"),
+        ({"scribbles": [(1, [RED, (6, 30)])]}, "stroke point at x 6, y 30 is outside the frame"),
+        ({"scribbles": [(0, [RED])]}, "a stroke on the object"),
         ({"box": [4, 1, 9, 6], "mask_input": np.zeros((2, 2))}, r"mask_input is \[2, 2\]"),
     ],
 )
@@ -117,11 +120,38 @@ def test_points_given_are_all_there_are(video):
     predictor.add_new_points_or_box(state, 0, 1, [GREEN], [1])
     assert state.session.events[2:] == (Clear(0, 1), Click(0, 1, *GREEN))
     predictor.add_new_points_or_box(state, 0, 1, [RED], [1], clear_old_points=False)
-    assert len(state.session.scene.frames[0].clicks) == 2
+    assert len(state.session.scene.frames[0].hints) == 2
     before = state.session
     with pytest.raises(ValueError, match="outside"):
         predictor.add_new_points_or_box(state, 0, 1, [RED, (99, 0)], [1, 1])
     assert state.session is before
+
+
+def test_strokes_on_an_image(image):
+    masks, _, logits = image.predict(
+        scribbles=[(1, np.array([RED, (7, 3)])), (0, [(6, 9), (9, 9)])]
+    )
+    np.testing.assert_array_equal(masks[0], VIDEO.truth(0) == 1)
+    masks, _, _ = image.predict([RED], [1], mask_input=logits, scribbles=[(0, [(4, 5), (9, 5)])])
+    assert not masks[0, 5, 4:10].any() and masks[0, 3, 6]  # the network denies, the click holds
+
+
+def test_strokes_in_a_video(video):
+    predictor, state = video
+    green = np.array([GREEN, (7, 11)])
+    frame, ids, logits = predictor.add_new_scribbles(state, 0, [(2, green), (1, [RED])])
+    assert (frame, ids) == (0, [1, 2])
+    np.testing.assert_array_equal(logits > 0, squares(0, 1, 2))
+    first: Any = state.session.events[0]
+    assert first == Scribble(0, (Stroke(2, (GREEN, (7, 11))), Stroke(1, (RED,))))
+    _, _, logits = predictor.add_new_scribbles(state, 0, [(0, [(4, 5), (9, 5)])])
+    assert not (logits > 0)[:, 0, 5].any()
+    before = state.session
+    with pytest.raises(ValueError, match="one or more strokes"):
+        predictor.add_new_scribbles(state, 0, [])
+    assert state.session is before
+    predictor.add_new_points_or_box(state, 0, 1, [(9, 6)], [1])  # strokes are kept
+    assert len(state.session.scene.frames[0].hints) == 3
 
 
 def test_masks_removal_and_reset(video):

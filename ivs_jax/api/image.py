@@ -1,5 +1,6 @@
 """Clicks -> mask on single images."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,11 @@ from ivs_jax.api.prompts import (
     read_points,
     signed_logits,
 )
-from ivs_jax.interaction import Click
+from ivs_jax.interaction import Click, Scribble, Stroke
 from ivs_jax.session import Engine, Still
+from ivs_jax.session.hints import Hint, asked
+from ivs_jax.session.mark import check_inside
 from ivs_jax.session.merge import compose
-from ivs_jax.session.step import check_inside, click_capacity
-from ivs_jax.types import make_clicks
 
 
 class ImagePredictor:
@@ -51,6 +52,7 @@ class ImagePredictor:
         box: ArrayLike | None = None,
         mask_input: ArrayLike | None = None,
         return_logits: bool = False,
+        scribbles: Sequence[tuple[int, Any]] = (),
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Segments one object.
 
@@ -60,6 +62,7 @@ class ImagePredictor:
           box: `[4]` x0, y0, x1, y1 in pixels; becomes clicks, see `box_clicks`.
           mask_input: `[1, H, W]` logits of an earlier prediction, to correct it.
           return_logits: give `masks` as logits.
+          scribbles: strokes (label, points `[n, 2]` (x, y)), 1 = on the object, 0 = off it.
 
         Returns:
           masks `[1, H, W]` bool (float32 logits if asked), scores `[1]` float32 (mean probability
@@ -68,21 +71,18 @@ class ImagePredictor:
         """
         if self._image is None or self._engine is None:
             raise ValueError("no image: call set_image first")
-        size = self._image.shape[:2]
+        size = (self._image.shape[0], self._image.shape[1])
         points = read_points(point_coords, point_labels, box, size)
-        if not points:
-            raise ValueError("predict needs a point or a box, got none")
-        clicks = [Click(0, 1, x, y, label) for x, y, label in points]
-        for click in clicks:
-            check_inside(click, size)
+        hints = _hints(points, scribbles, size)
         previous = None if mask_input is None else read_logits(mask_input, size)
-        capacity = click_capacity(len(points))
+        before = np.zeros(size, bool) if previous is None else previous > 0.5
+        question = asked(hints, 1, size, before)
+        if not question.clicked:
+            raise ValueError("predict needs a point or a box, or a stroke on the object, got none")
         answer = self._engine.interactor.predict(
-            self._image,
-            make_clicks([p[:2] for p in points], [p[2] for p in points], capacity=capacity),
-            previous,
+            self._image, question.clicks, previous, scribbles=question.scribbles
         )
-        mask = compose(size, {1: answer.probability}, clicks, None) == 1
+        mask = compose(size, {1: answer.probability}, hints, None) == 1
         logits = signed_logits(mask, answer.probability)[None]
         score = float(answer.probability[mask].mean()) if mask.any() else 0.0
         return logits if return_logits else mask[None], np.array([score], np.float32), logits
@@ -90,3 +90,22 @@ class ImagePredictor:
     def reset_image(self) -> None:
         """Forgets the image; networks stay loaded."""
         self._image = None
+
+
+def _hints(
+    points: Sequence[tuple[float, float, int]],
+    scribbles: Sequence[tuple[int, Any]],
+    size: tuple[int, int],
+) -> list[Hint]:
+    """Clicks and strokes on object 1 and off it, all inside the image."""
+    hints: list[Hint] = [Click(0, 1, x, y, label) for x, y, label in points]
+    for x, y, _ in points:
+        check_inside(x, y, size)
+    for label, path in scribbles:
+        if label not in (0, 1):
+            raise ValueError(f"stroke label must be 1 (object) or 0 (background), got {label!r}")
+        stroke = Stroke(label, path)
+        for x, y in stroke.path:
+            check_inside(x, y, size, "stroke point")
+        hints.append(Scribble(0, (stroke,)))
+    return hints

@@ -1,6 +1,6 @@
 """Objects in a video: marks, corrections, propagation."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ivs_jax.api.prompts import EngineLoader, default_loader, read_points, signed_logits
-from ivs_jax.interaction import Clear, Click, Event, Mask, Propagate, RemoveObject
+from ivs_jax.interaction import (
+    Clear,
+    Click,
+    Event,
+    Mask,
+    Propagate,
+    RemoveObject,
+    Scribble,
+    Stroke,
+)
 from ivs_jax.io import encode_rle, open_video
 from ivs_jax.session import State, start, step
 from ivs_jax.session.run import first_frame, propagated
@@ -60,7 +69,8 @@ class VideoPredictor:
         """Clicks on one object in one frame; an unknown id adds the object.
 
         With `clear_old_points` the points given are all there are: earlier ones that they do not
-        begin with are taken back first. A mask given or propagated there is corrected by them.
+        begin with are taken back first, strokes too. A mask given or propagated there is corrected
+        by them.
         Returns (frame_idx, obj_ids, mask_logits). Raises ValueError and changes nothing if a
         point does not fit.
         """
@@ -69,7 +79,11 @@ class VideoPredictor:
         if not given:
             raise ValueError("add_new_points_or_box needs a point or a box, got none")
         masks = session.scene.frames.get(frame_idx)
-        old = [(c.x, c.y, c.label) for c in (masks.clicks if masks else ()) if c.object == obj_id]
+        old = [
+            (hint.x, hint.y, hint.label)
+            for hint in (masks.hints if masks else ())
+            if isinstance(hint, Click) and hint.object == obj_id
+        ]
         if clear_old_points and given[: len(old)] == old:
             given = given[len(old) :]
         elif clear_old_points:
@@ -81,10 +95,23 @@ class VideoPredictor:
 
     add_new_points = add_new_points_or_box
 
+    def add_new_scribbles(
+        self, state: VideoState, frame_idx: int, strokes: Sequence[tuple[int, Any]]
+    ) -> Prediction:
+        """Strokes drawn at once in one frame: pairs (obj_id, points `[n, 2]` (x, y) in pixels).
+
+        obj_id 0 is the background; an unknown id adds the object. The objects with a stroke, and
+        those whose mask a stroke of another or of the background touches, are segmented anew. The
+        order counts where strokes cross: the later one holds. Returns (frame_idx, obj_ids,
+        mask_logits).
+        """
+        drawn = tuple(Stroke(number, path) for number, path in strokes)
+        return self._do(state, Scribble(frame_idx, drawn), frame_idx)
+
     def add_new_mask(
         self, state: VideoState, frame_idx: int, obj_id: int, mask: ArrayLike
     ) -> Prediction:
-        """Gives an object's mask `[H, W]` (bool, or > 0) in one frame; replaces its clicks."""
+        """Gives an object's mask `[H, W]` (bool, or > 0) in one frame; replaces its hints."""
         mask = np.asarray(mask)
         if mask.ndim != 2:
             raise ValueError(f"mask is {list(mask.shape)}, expected [H, W]")

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from ivs_jax.interaction import Click
+from ivs_jax.interaction.strokes import NOTHING
 from ivs_jax.io import (
     OverlayWriter,
     Video,
     atomic,
     contact_sheet,
+    davis_palette,
     overlay,
     write_coco_annotations,
     write_object_pngs,
@@ -19,7 +21,8 @@ from ivs_jax.io import (
     write_rgba,
 )
 from ivs_jax.session import State
-from ivs_jax.types import Clicks, make_clicks
+from ivs_jax.session.hints import drawn
+from ivs_jax.types import make_clicks
 
 
 def write_results(
@@ -46,8 +49,7 @@ def write_results(
             if frame in state.scene.frames:
                 _write_frame(state, video, frame, out, exports)
             if film is not None:
-                labels = state.labels(frame)
-                film.write(overlay(video[frame], labels, clicks=_clicks(state, frame)))
+                film.write(_painted(state, video, frame))
             advance(done, len(frames))
     if "coco" in exports:
         write_coco_annotations(
@@ -61,10 +63,10 @@ def write_results(
 
 
 def write_sheet(state: State, video: Video, path: Path, *, most: int = 8) -> None:
-    """Writes a picture of up to `most` evenly spread frames with their masks and clicks."""
+    """Writes a picture of up to `most` evenly spread frames with their masks and hints."""
     frames = sorted(state.scene.frames)
     picks = [frames[i] for i in sorted({round(x) for x in np.linspace(0, len(frames) - 1, most)})]
-    images = [overlay(video[f], state.labels(f), clicks=_clicks(state, f)) for f in picks]
+    images = [_painted(state, video, f) for f in picks]
     titles = [f"{video.names[f]} {_origin(state, f)}" for f in picks]
     with atomic(path) as temporary:
         contact_sheet(images, titles, columns=min(4, len(picks))).save(temporary, "PNG")
@@ -93,9 +95,16 @@ def _labelled(state: State, video: Video) -> Iterator[tuple[int, str, np.ndarray
         yield frame, video.names[frame], state.labels(frame)
 
 
-def _clicks(state: State, frame: int) -> Clicks | None:
+def _painted(state: State, video: Video, frame: int) -> np.ndarray:
+    """A frame with masks, clicks, and strokes in the colour of their object (background: white)."""
     masks = state.scene.frames.get(frame)
-    clicks: tuple[Click, ...] = masks.clicks if masks else ()
-    if not clicks:
-        return None
-    return make_clicks([(c.x, c.y) for c in clicks], [c.label for c in clicks])
+    hints = masks.hints if masks else ()
+    clicks = [hint for hint in hints if isinstance(hint, Click)]
+    dots = make_clicks([(c.x, c.y) for c in clicks], [c.label for c in clicks]) if clicks else None
+    image = overlay(video[frame], state.labels(frame), clicks=dots)
+    strokes = drawn(hints, video.size)
+    if strokes is not None:
+        colours = davis_palette().copy()
+        colours[0] = 255
+        image[strokes != NOTHING] = colours[strokes[strokes != NOTHING]]
+    return image

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import Positional, UseAppendAction, arg
 
 if TYPE_CHECKING:
-    from ivs_jax.interaction import Event
+    from ivs_jax.cli.work import Hint
+    from ivs_jax.io import Video
 
 EXAMPLES = """Click objects in a video, get their masks in every frame.
 
@@ -22,8 +23,10 @@ examples:
   two objects, one correction (what is not object 1), an overlay video
     ivs segment clip.mp4 --click 0:1:320,200 --click 0:1:40,40:- --click 0:2:500,180 \\
         --overlay overlay.mp4
-  start from a mask image, go on with what was saved, correct frame 30
-    ivs segment frames/ --mask 0:first.png --out run
+  scribbles on any number of frames, in the JSON format of the DAVIS interactive benchmark
+    ivs segment clip.mp4 --scribbles strokes.json
+  start from a mask image, ask which frames to look at, go on with what was saved, correct frame 30
+    ivs segment frames/ --mask 0:first.png --out run --suggest 3
     ivs segment frames/ --resume run/session.json --click 30:1:210,96 --out run
 """
 
@@ -36,8 +39,12 @@ class Segment:
     """A click on an object; ":-" at the end: this is not the object."""
     mask: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="FRAME:PATH")] = ()
     """A mask image of one frame, one value or colour an object; clicks then correct it."""
+    scribbles: Path | None = None
+    """Strokes in DAVIS interactive JSON; after the masks, before the clicks."""
     model: str = "click-small"
-    """Network that answers clicks; one that propagates takes the place of --propagation."""
+    """Short for --interaction or --propagation, or both, whatever the network can do."""
+    interaction: str | None = None
+    """Network that answers clicks and strokes; default: click-small, or --model if it does."""
     propagation: str | None = None
     """Network that carries masks to other frames; default: stm-small, or --model if it does."""
     refine: str | None = None
@@ -50,7 +57,10 @@ class Segment:
     propagate: bool = True
     """Carry the masks to the other frames."""
     direction: Literal["forward", "backward", "both"] = "both"
-    """Where to, from the first annotated frame."""
+    """Where to, from the first annotated frame. If the frames have masks already (--resume), from
+    every frame that is marked now, to the nearest frames marked before."""
+    suggest: int = 0
+    """How many frames to name at the end that should be looked at next."""
     out: Path | None = None
     """Folder for the results; default: ivs_out/NAME of the video."""
     export: Annotated[str, arg(metavar="KIND,...")] = "palette"
@@ -70,18 +80,20 @@ class Segment:
         from ivs_jax.cli.parse import parse_exports
         from ivs_jax.cli.show import Interrupt
         from ivs_jax.cli.work import Work
-        from ivs_jax.interaction import Propagate
         from ivs_jax.io import MaskWarning, open_video
 
         began = time.perf_counter()
         warnings.simplefilter("always", MaskWarning)
         exports = parse_exports(self.export)
+        if self.suggest < 0:
+            raise ValueError(f"--suggest must not be negative, got {self.suggest}")
         enable_compilation_cache()
         with open_video(self.video) as video, CompileClock() as clock, Interrupt() as interrupt:
-            events = self._events(video.size)
+            events = self._events(video)
             engine = default_loader()(
                 video,
                 model=self.model,
+                interaction=self.interaction,
                 propagation=self.propagation,
                 refine=self.refine,
                 budget=self.budget,
@@ -94,32 +106,35 @@ class Segment:
             if events:
                 work.mark(events)
             if self.propagate and events and len(video) > 1:
-                work.propagate(Propagate(direction=self.direction))
+                work.carry_on(self.direction)
             work.write(out, exports, self.overlay, self.sheet)
-            work.summary(time.perf_counter() - began)
+            work.summary(time.perf_counter() - began, suggestions=self.suggest)
             if work.problem:
                 raise work.problem
             return 130 if interrupt() else 0
 
-    def _events(self, size: tuple[int, int]) -> "list[Event]":
-        """Masks, then clicks, in the order given. All are read before any network runs."""
+    def _events(self, video: "Video") -> "list[Hint]":
+        """Masks, scribbles, then clicks, in the order given; all read before any network runs."""
         import numpy as np
 
         from ivs_jax.cli.parse import parse_click, parse_mask
         from ivs_jax.interaction import Mask
+        from ivs_jax.interaction.davis_scribbles import read_scribbles
         from ivs_jax.io import encode_rle, read_mask
 
-        events: list[Event] = []
+        events: list[Hint] = []
         for frame, path in map(parse_mask, self.mask):
-            labels = read_mask(path, size=size)
+            labels = read_mask(path, size=video.size)
             numbers = [int(number) for number in np.unique(labels) if number]
             if not numbers:
                 raise ValueError(f"{path}: no object in this mask, only background")
             events += [Mask(frame, number, encode_rle(labels == number)) for number in numbers]
+        if self.scribbles is not None:
+            events += read_scribbles(self.scribbles, video.size, len(video))
         events += map(parse_click, self.click)
         if not events and self.resume is None:
             raise ValueError(
-                "nothing to segment: give --click FRAME:OBJECT:X,Y, --mask FRAME:PATH "
-                "or --resume FILE"
+                "nothing to segment: give --click FRAME:OBJECT:X,Y, --mask FRAME:PATH, "
+                "--scribbles FILE or --resume FILE"
             )
         return events

@@ -7,11 +7,13 @@ from pathlib import Path
 from ivs_jax.cache import CompileClock
 from ivs_jax.cli.output import write_results, write_sheet
 from ivs_jax.cli.show import print_table, progress_bar
-from ivs_jax.interaction import Event, Propagate
+from ivs_jax.interaction import Click, Mask, Propagate, Scribble
 from ivs_jax.io import Video
 from ivs_jax.session import Engine, load, save, start, step
 from ivs_jax.session.run import propagated
+from ivs_jax.session.suggest import frame_reliability, suggest
 
+Hint = Click | Mask | Scribble
 PHASES = ("compile", "encode", "refine", "propagate")
 
 
@@ -35,6 +37,7 @@ class Work:
         self.problem: ValueError | None = None
         self._engine, self._video, self._cancel = engine, video, cancel
         self._clock, self._session = clock, session
+        self._now: list[int] = []  # frames marked since the start, the one marked last at the end
         self._compiled = 0.0  # seconds of compilation inside propagation
         self._results: list[Path] = []
 
@@ -46,18 +49,32 @@ class Work:
         clicks = self.state.statistics.seconds.get("compile", 0.0)
         self._compiled += max(0.0, self._clock.seconds - before - clicks)
 
-    def mark(self, events: Sequence[Event]) -> None:
-        """Does the clicks and masks, until there are no more or Ctrl-C was pressed."""
-        with progress_bar("clicks and masks") as advance:
+    def mark(self, events: Sequence[Hint]) -> None:
+        """Does the clicks, strokes and masks, until there are no more or Ctrl-C was pressed."""
+        with progress_bar("marks") as advance:
             for done, event in enumerate(events, 1):
                 if self._cancel():
                     break
                 self.state = step(self.state, event)
+                self._now = [f for f in self._now if f != event.frame] + [event.frame]
                 advance(done, len(events))
         save(self.state, self._session)
 
-    def propagate(self, event: Propagate) -> None:
-        """Carries the masks on, until the end, Ctrl-C or a frame that cannot be used."""
+    def carry_on(self, direction: str) -> None:
+        """Carries the masks through the video, until the end, Ctrl-C or a frame that is unusable.
+
+        If that was done before, a round from each frame that was marked since the start instead.
+        """
+        frames = self.state.scene.frames.values()
+        if any(masks.propagated is not None for masks in frames):
+            events = [Propagate(frame, direction, span="round") for frame in self._now]
+        else:
+            events = [Propagate(direction=direction)]
+        for event in events:
+            if self.problem is None and not self._cancel():
+                self._propagate(event)
+
+    def _propagate(self, event: Propagate) -> None:
         before = self._clock.seconds
         with progress_bar("propagate") as advance, closing(propagated(self.state, event)) as run:
             try:
@@ -80,8 +97,11 @@ class Work:
             self._results.append(sheet)
         save(self.state, self._session)
 
-    def summary(self, seconds: float) -> None:
-        """Prints what was done and what it cost; `seconds` is the wall time of the command."""
+    def summary(self, seconds: float, *, suggestions: int = 0) -> None:
+        """Prints what was done and what it cost.
+
+        `seconds` is the wall time of the command; so many `suggestions` of frames to look at next.
+        """
         state = self.state
         spent = dict.fromkeys(PHASES, 0.0) | dict(state.statistics.seconds)
         spent["compile"] = self._clock.seconds
@@ -96,10 +116,19 @@ class Work:
             ("annotated frames", str(len(state.annotated))),
             ("propagated", f"{frames} frames{speed if frames else ''}"),
             ("clicks satisfied", f"{satisfied} of {clicks}"),
+            ("strokes satisfied", "{} of {} pixels".format(*state.strokes_satisfied())),
             ("evaluations", str(state.statistics.evaluations)),
             *((f"time: {phase}", f"{value:.2f} s") for phase, value in spent.items()),
             ("time: everything", f"{seconds:.2f} s"),
+            *self._suggested(suggestions),
             ("results", "\n".join(str(path) for path in self._results)),
             ("session", str(self._session)),
         ]
         print_table(f"{self._engine.name} on {self._video.path}", rows)
+
+    def _suggested(self, count: int) -> list[tuple[str, str]]:
+        if not count:
+            return []
+        values = frame_reliability(self.state)
+        frames = [f"{frame} ({values[frame]:.2f})" for frame in suggest(self.state, count)]
+        return [("look at next", ", ".join(frames) or "none: no other frame was propagated")]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 DIRECTIONS = ("forward", "backward", "both")
+SPANS = ("video", "round")
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,51 @@ class Click:
 
 
 @dataclass(frozen=True)
+class Stroke:
+    """A line drawn through points.
+
+    Attributes:
+      object: object id, 1..254; 0 = background: none of the objects is here.
+      path: the points `((x, y), ...)` in pixels of the frame, at least one; pixel centres are
+        integers. Any sequence of pairs, or an array `[n, 2]`, becomes such a tuple.
+    """
+
+    object: int
+    path: tuple[tuple[float, float], ...]
+
+    def __post_init__(self) -> None:
+        _integers(self, "object")
+        object.__setattr__(self, "path", _path(self.path))
+
+
+@dataclass(frozen=True)
+class Scribble:
+    """Strokes drawn at once on one frame. Ids that are new are added.
+
+    A stroke of one object says of every other object that it is not there.
+
+    Attributes:
+      frame: frame number, from 0.
+      strokes: at least one, in the order of drawing.
+    """
+
+    frame: int
+    strokes: tuple[Stroke, ...]
+
+    def __post_init__(self) -> None:
+        _integers(self, "frame")
+        strokes = tuple(self.strokes) if isinstance(self.strokes, list | tuple) else ()
+        if not strokes or not all(isinstance(stroke, Stroke) for stroke in strokes):
+            found = str(self.strokes)[:80]
+            raise ValueError(f"scribble strokes must be one or more strokes, got {found}")
+        object.__setattr__(self, "strokes", strokes)
+
+
+@dataclass(frozen=True)
 class Mask:
-    """A whole mask of one object on one frame; replaces its earlier clicks and masks there.
+    """A whole mask of one object on one frame; replaces its earlier clicks, strokes and masks.
+
+    What the user clicked or drew there for something else stays that: the mask has holes there.
 
     Attributes:
       frame: frame number, from 0.
@@ -72,17 +116,22 @@ class Propagate:
     Attributes:
       start: frame to start from, one that has masks; None = the first annotated frame.
       direction: "forward", "backward" or "both".
-      limit: at most so many frames in each direction; None = to the end of the video.
+      limit: at most so many frames in each direction; None = to the end of the span.
       done: frames finished (forward, backward) when the run was cancelled. `session.step` writes
         it, so that a replay stops where the user stopped; None = everything was done.
+      span: "video" = to its ends; "round" = for each object marked on `start` to the nearest other
+        frames where it was marked, joined with what was there before by distance (IPN).
     """
 
     start: int | None = None
     direction: str = "forward"
     limit: int | None = None
     done: tuple[int, int] | None = None
+    span: str = "video"
 
     def __post_init__(self) -> None:
+        if self.span not in SPANS:
+            raise ValueError(f"span must be one of {', '.join(SPANS)}, got {self.span!r}")
         _integers(self, *(name for name in ("start", "limit") if getattr(self, name) is not None))
         if self.direction not in DIRECTIONS:
             expected = ", ".join(DIRECTIONS)
@@ -114,7 +163,7 @@ class AddObject:
 
 @dataclass(frozen=True)
 class RemoveObject:
-    """Removes an object, its clicks and its pixels on every frame; the id may be used again."""
+    """Removes an object, its hints and its pixels on every frame; the id may be used again."""
 
     object: int
 
@@ -124,7 +173,7 @@ class RemoveObject:
 
 @dataclass(frozen=True)
 class Clear:
-    """Takes back the clicks and the mask of one object on one frame, as if never marked there."""
+    """Takes back clicks, strokes and mask of one object on one frame, as if never marked there."""
 
     frame: int
     object: int
@@ -143,10 +192,11 @@ class Redo:
     """Brings back what the last undo took; only while nothing else was done since."""
 
 
-Event = Click | Mask | Propagate | AddObject | RemoveObject | Clear | Undo | Redo
+Event = Click | Scribble | Mask | Propagate | AddObject | RemoveObject | Clear | Undo | Redo
 
 _KINDS: dict[str, type] = {
     "click": Click,
+    "scribble": Scribble,
     "mask": Mask,
     "propagate": Propagate,
     "add_object": AddObject,
@@ -161,8 +211,7 @@ _NAMES = {kind: name for name, kind in _KINDS.items()}
 def to_json(event: Event) -> dict[str, Any]:
     """The event as a dict of JSON types; `from_json` is its inverse."""
     fields = {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
-    fields = {name: list(v) if isinstance(v, tuple) else v for name, v in fields.items()}
-    return {"kind": _NAMES[type(event)], **fields}
+    return {"kind": _NAMES[type(event)], **{name: _plain(v) for name, v in fields.items()}}
 
 
 def from_json(record: Mapping[str, Any]) -> Event:
@@ -173,15 +222,32 @@ def from_json(record: Mapping[str, Any]) -> Event:
     kind = _KINDS.get(name) if isinstance(name, str) else None
     if kind is None:
         raise ValueError(f"unknown event kind {name!r}, expected one of {', '.join(_KINDS)}")
-    fields = {field.name: field for field in dataclasses.fields(kind)}
     given = {key: value for key, value in record.items() if key != "kind"}
+    if kind is Scribble and isinstance(given.get("strokes"), list):
+        given["strokes"] = [_built(Stroke, "stroke", stroke) for stroke in given["strokes"]]
+    event: Event = _built(kind, f"event {name!r}", given)
+    return event
+
+
+def _built(kind: type, what: str, given: Any) -> Any:
+    """A record of `kind` from the fields of a JSON object; `what` names it in errors."""
+    if not isinstance(given, Mapping):
+        raise ValueError(f"{what} must be an object with fields, got {str(given)[:80]}")
+    fields = {field.name: field for field in dataclasses.fields(kind)}
     unknown = sorted(set(given) - set(fields))
     required = [key for key, f in fields.items() if f.default is dataclasses.MISSING]
     missing = [key for key in required if key not in given]
     if unknown or missing:
         problem = f"unknown field {unknown[0]!r}" if unknown else f"no field {missing[0]!r}"
-        raise ValueError(f"event {name!r} has {problem}, its fields are {', '.join(fields)}")
+        raise ValueError(f"{what} has {problem}, its fields are {', '.join(fields)}")
     return kind(**given)
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists and strokes as objects."""
+    if isinstance(value, Stroke):
+        return {"object": value.object, "path": _plain(value.path)}
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _integers(event: Any, *names: str) -> None:
@@ -207,3 +273,18 @@ def _number(event: Any, name: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{kind} {name} must be finite, got {number}")
     return number
+
+
+def _path(points: Any) -> tuple[tuple[float, float], ...]:
+    """Points as plain pairs of finite numbers, or ValueError."""
+    try:
+        pairs = tuple((float(x), float(y)) for x, y in points)
+    except (TypeError, ValueError):
+        found = str(points)[:80]
+        raise ValueError(f"stroke path must be points [[x, y], ...], got {found}") from None
+    if not pairs:
+        raise ValueError("stroke path must have a point or more, got none")
+    for pair in pairs:
+        if not all(map(math.isfinite, pair)):
+            raise ValueError(f"stroke path must be finite, got {list(pair)}")
+    return pairs

@@ -45,6 +45,8 @@ class IPNConfig:
       rounded: whether a mask is rounded before it goes to the next frame (published).
       exact_unwarp: whether masks go back to the frame by the exact inverse of the way into the
         window instead of the published one, see `ops.warp.unwarp`.
+      reference_strokes: whether a reference in a session is taken with the strokes of its frame
+        (published) or from frame and mask alone.
       threshold: a probability above this is the object.
     """
 
@@ -57,6 +59,7 @@ class IPNConfig:
     reduction: int = 2
     rounded: bool = True
     exact_unwarp: bool = False
+    reference_strokes: bool = True
     threshold: float = 0.5
 
 
@@ -69,6 +72,7 @@ SMALL = IPNConfig(
     projection=1,
     rounded=False,
     exact_unwarp=True,
+    reference_strokes=False,
 )
 
 

@@ -10,7 +10,8 @@ from ivs_jax.models.ipn import IPN
 from ivs_jax.refine.config import config_for
 from ivs_jax.session.click import ClickInteractor
 from ivs_jax.session.engine import Engine, Frames, Propagator
-from ivs_jax.session.ipn import IPNInteractor, IPNPropagator
+from ivs_jax.session.ipn_click import IPNInteractor
+from ivs_jax.session.ipn_propagate import IPNPropagator
 from ivs_jax.session.propagate import STMPropagator
 from ivs_jax.session.tiles import BRSInteractor
 from ivs_jax.weights.checkpoint import sha256
@@ -26,6 +27,7 @@ def load_engine(
     video: Frames,
     *,
     model: str = CLICK_MODEL,
+    interaction: str | None = None,
     propagation: str | None = None,
     refine: str | None = None,
     budget: int | None = BUDGET,
@@ -34,18 +36,19 @@ def load_engine(
     """Engine for a video with the named networks.
 
     Args:
-      model: network that answers clicks. One that propagates takes the place of `propagation`
-        instead (one that does both, of both).
-      propagation: network that carries masks on; default as said, or stm-small.
+      model: short for a network in every role that it can play and that is not named below.
+      interaction: network that answers clicks and strokes; default: `model`, or click-small.
+      propagation: network that carries masks on; default: `model`, or stm-small.
       refine: refinement mode of clicks, see `refine.config.MODES`; default: that of the network.
       budget: most network evaluations a click may cost.
       weights: files, or folders of `<model>.safetensors`; networks that no file is of have their
         released weights.
 
     Networks are loaded and compiled once a process, whatever the number of videos. Raises
-    ValueError for an unknown name, unusable weights, or a weights file that nothing uses.
+    ValueError for an unknown name, a model without a role, unusable weights, or a weights file that
+    nothing uses.
     """
-    names = network_names(model, propagation)
+    names = network_names(model, interaction, propagation)
     given = _paths(weights)
     check_used(given, names)
     interactor = load_interactor(names[0], refine=refine, budget=budget, weights=given)
@@ -53,14 +56,17 @@ def load_engine(
     return Engine(video, interactor, load_propagator(names[1], weights=given), name)
 
 
-def network_names(model: str, propagation: str | None = None) -> tuple[str, str]:
+def network_names(
+    model: str = CLICK_MODEL, interaction: str | None = None, propagation: str | None = None
+) -> tuple[str, str]:
     """The network that answers clicks and the one that propagates, see `load_engine`."""
     kind = model_named(model).kind
-    clicks = CLICK_MODEL if kind == "propagation" else model
-    carries = PROPAGATION_MODEL if kind == "click" else model
-    if propagation is not None and kind == "propagation" and propagation != model:
-        raise ValueError(f"both {model} and {propagation} propagate: name one of them")
-    return clicks, propagation or carries
+    clicks = interaction or (CLICK_MODEL if kind == "propagation" else model)
+    carries = propagation or (PROPAGATION_MODEL if kind == "click" else model)
+    if model not in (clicks, carries, CLICK_MODEL):  # the default may give way
+        roles = f"{clicks} answers clicks and {carries} propagates"
+        raise ValueError(f"model {model} has nothing to do: {roles}")
+    return clicks, carries
 
 
 def load_interactor(

@@ -84,9 +84,14 @@ class ClickInteractor:
         self._paste = jax.jit(paste_window, static_argnums=2)
 
     def predict(
-        self, image: np.ndarray, clicks: Clicks, previous: np.ndarray | None
+        self,
+        image: np.ndarray,
+        clicks: Clicks,
+        previous: np.ndarray | None,
+        *,
+        scribbles: np.ndarray | None = None,
     ) -> Interaction:
-        """See `session.engine.Interactor`."""
+        """See `session.engine.Interactor`; of strokes the network sees their clicks alone."""
         return self.predict_from(image, clicks, previous, None)[0]
 
     def predict_from(

@@ -53,15 +53,23 @@ class Interactor(Protocol):
     """Clicks -> mask of one object on one frame."""
 
     def predict(
-        self, image: np.ndarray, clicks: Clicks, previous: np.ndarray | None
+        self,
+        image: np.ndarray,
+        clicks: Clicks,
+        previous: np.ndarray | None,
+        *,
+        scribbles: np.ndarray | None = None,
     ) -> Interaction:
         """Segments one object.
 
         Args:
           image: `[H, W, 3]` uint8.
-          clicks: all clicks of this object on this frame in order, in pixels of the frame.
+          clicks: all clicks of this object on this frame in order, in pixels of the frame. Strokes
+            are among them as a few points each, for networks that see clicks alone.
           previous: `[H, W]` float32 in [0, 1], the object's mask before the last click; None if
             it had none.
+          scribbles: `[H, W]` int8, every stroke on this frame, one pixel wide: 1 = this object,
+            0 = not this object, -1 = nothing drawn; None if there are no strokes.
         """
         ...
 
@@ -77,6 +85,7 @@ class Propagator(Protocol):
         frames: Sequence[int],
         *,
         start: int,
+        previous: Mapping[int, np.ndarray] | None = None,
     ) -> Iterator[tuple[int, np.ndarray]]:
         """Segments `frames` one after the other.
 
@@ -85,10 +94,13 @@ class Propagator(Protocol):
           annotations: frame -> what is known there; decoded at each access. It holds every frame
             that the user marked (`objects` = the marked ids, `labels` has only their pixels) and
             always `start`, where `objects` are all ids segmented there so far, by the user or by
-            an earlier propagation.
+            an earlier propagation. Its order is that of the rounds: the frame marked first is
+            first, `start` is last.
           objects: ids to segment, ascending; each is in some annotation.
           frames: contiguous, ascending or descending, frames[0] is next to `start`.
           start: the frame whose masks are carried on.
+          previous: frame -> `[H, W, K + 1]` float32 as it yields them, what earlier rounds said
+            there; without frames that no round reached. None = nothing was said.
 
         Yields:
           (frame, probabilities `[H, W, K + 1]` float32, background first, then `objects`) for

@@ -1,22 +1,23 @@
-"""Propagation with a space-time memory: `lax.scan` over chunks of frames.
+"""Propagation with a space-time memory (STM): `lax.scan` over chunks of frames.
 
-A chunk has a fixed number of frames, so a video of any length runs one compiled program; between
-chunks the caller sees the results and may stop.
+Between chunks the caller sees the results and may stop.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from PIL import Image
+from scipy.ndimage import binary_dilation
 
 from ivs_jax.models.stm import STM, STRIDE, STMConfig, labels_logits
 from ivs_jax.ops.padding import object_bucket, pad_image, padded_sides, unpad_image
 from ivs_jax.ops.resize import resize
+from ivs_jax.session.chunks import Chunk, View, combined, read_chunks, scan_chunk
 from ivs_jax.session.engine import Frames
 from ivs_jax.session.memory import (
     Memory,
@@ -25,40 +26,29 @@ from ivs_jax.session.memory import (
     keep_annotated,
     remember,
 )
+from ivs_jax.session.recent import Recent
 from ivs_jax.types import Annotation
 
 CHUNK = 8
-
-
-class Steps(NamedTuple):
-    """Inputs of one chunk.
-
-    Attributes:
-      frames: `[C, h, w, 3]` uint8 at the working size.
-      given: `[C, K, h, w]` float32 masks that the user fixed.
-      fixed: `[C, K]` bool, which objects are fixed on which frame.
-      number: `[C]` int32, distance from the start frame.
-    """
-
-    frames: np.ndarray
-    given: np.ndarray
-    fixed: np.ndarray
-    number: np.ndarray
+REMEMBERED = 16  # annotated frames; at 480 x 854 an object of one takes 4 MB as published
 
 
 class STMPropagator:
     """Carries masks through a video; satisfies `session.engine.Propagator`.
 
-    STM memorises the frames it has segmented. STM-Interactive (`annotated_only` of the config)
-    reads only frames that the user annotated, and the start frame, whose masks the user carries on;
-    those nearest to the start where more are annotated than fit.
+    All annotated frames are in the memory, those nearest to the start where more are annotated than
+    fit, and the start frame, whose masks the user carries on. STM memorises the frames it has
+    segmented too; STM-Interactive (`annotated_only` of the config) does not, and sees the strokes
+    on annotated frames. What earlier rounds said plays no part in either.
     """
 
     def __init__(self, net: STM, variables: Any):
         self._net, self._variables = net, jax.device_put(variables)
-        self._annotate = jax.jit(partial(_annotate, net))
+        self._memorise = jax.jit(partial(_memorise, net))
+        self._keep = jax.jit(keep_annotated)
+        self._found = Recent[tuple[Array, Array]](REMEMBERED)
         self._run = jax.jit(partial(_run_chunk, net))
-        self._enlarge = jax.jit(_enlarge, static_argnums=1)
+        self._enlarge = jax.jit(_enlarge, static_argnums=(2, 3))
 
     def propagate(
         self,
@@ -68,38 +58,41 @@ class STMPropagator:
         frames: Sequence[int],
         *,
         start: int,
+        previous: Mapping[int, np.ndarray] | None = None,
     ) -> Iterator[tuple[int, np.ndarray]]:
         """See `session.engine.Propagator`."""
-        size = working_size(video.size, self._net.config)
+        view = self._view(video.size, objects)
+        memory = self._first_memory(video, annotations, start, view)
+        for numbers, chunk in read_chunks(video, annotations, frames, view, CHUNK):
+            memory, small = self._run(self._variables, memory, chunk)
+            for i, frame in enumerate(numbers):
+                yield frame, np.asarray(self._enlarge(small, i, video.size, len(objects)))
+
+    def _view(self, size: tuple[int, int], objects: tuple[int, ...]) -> View:
+        small = working_size(size, self._net.config)
         bucket = object_bucket(len(objects))
-        memory = self._first_memory(video, annotations, objects, start, size, bucket)
-        for first in range(0, len(frames), CHUNK):
-            chunk = list(frames[first : first + CHUNK])
-            steps = _steps(video, annotations, objects, chunk, first, size, bucket)
-            memory, small = self._run(self._variables, memory, steps)
-            for i, frame in enumerate(chunk):
-                yield frame, np.asarray(self._enlarge(small[i, : len(objects)], video.size))
+        return View(small, objects, bucket, lambda x: shrink(x, small), lambda x: _soft(x, small))
 
     def _first_memory(
-        self,
-        video: Frames,
-        annotations: Mapping[int, Annotation],
-        objects: tuple[int, ...],
-        start: int,
-        size: tuple[int, int],
-        bucket: int,
+        self, video: Frames, annotations: Mapping[int, Annotation], start: int, view: View
     ) -> Memory:
         config = self._net.config
-        height, width = padded_sides(*size, STRIDE)
+        height, width = padded_sides(*view.size, STRIDE)
         grid, widths = (height // STRIDE, width // STRIDE), (config.key, config.value)
         only = config.annotated_only
-        memory = empty_memory(bucket, config.capacity, grid, widths, annotated_only=only)
+        memory = empty_memory(view.bucket, config.capacity, grid, widths, annotated_only=only)
         nearest = sorted(annotations, key=lambda frame: abs(frame - start))
         for frame in nearest[: annotated_slots(config.capacity, annotated_only=only)]:
-            masks, known = _masks(annotations[frame], objects, size, bucket)
-            image = shrink(video[frame], size)
-            memory = self._annotate(self._variables, memory, image, masks, known)
+            masks, known = view.known(annotations[frame])
+            inputs = [view.image(video[frame]), masks]
+            if config.scribbles:
+                inputs.append(_strokes(annotations[frame], view))
+            memory = self._keep(memory, *self._of(*inputs), known)
         return memory
+
+    def _of(self, *inputs: np.ndarray) -> tuple[Array, Array]:
+        """Key and value of an annotated frame."""
+        return self._found.get(inputs, lambda: self._memorise(self._variables, *inputs))
 
 
 def working_size(size: tuple[int, int], config: STMConfig) -> tuple[int, int]:
@@ -125,75 +118,51 @@ def shrink(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(resized)
 
 
-def _masks(
-    annotation: Annotation, objects: tuple[int, ...], size: tuple[int, int], bucket: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Soft masks `[K, h, w]` float32 at the working size and which objects are known `[K]`."""
-    masks, known = np.zeros((bucket, *size), np.float32), np.zeros(bucket, bool)
-    for i, number in enumerate(objects):
-        if number in annotation.objects:
-            full = Image.fromarray((annotation.labels == number).astype(np.float32), "F")
-            masks[i] = np.asarray(full.resize(size[::-1], Image.Resampling.BILINEAR))
-            known[i] = True
-    return masks, known
+def _soft(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """float32 `[H, W]` to `size` = (h, w), antialiased: in between where pixels are shared."""
+    if mask.shape == size:
+        return mask
+    return np.asarray(Image.fromarray(mask).resize(size[::-1], Image.Resampling.BILINEAR))
 
 
-def _steps(
-    video: Frames,
-    annotations: Mapping[int, Annotation],
-    objects: tuple[int, ...],
-    chunk: list[int],
-    first: int,
-    size: tuple[int, int],
-    bucket: int,
-) -> Steps:
-    """Reads a chunk; a short last one repeats its last frame, whose results nobody reads."""
-    given = np.zeros((CHUNK, bucket, *size), np.float32)
-    fixed = np.zeros((CHUNK, bucket), bool)
-    for i, frame in enumerate(chunk):
-        if frame in annotations:
-            given[i], fixed[i] = _masks(annotations[frame], objects, size, bucket)
-    images = [shrink(video[frame], size) for frame in chunk]
-    images += images[-1:] * (CHUNK - len(chunk))
-    return Steps(
-        np.stack(images), given, fixed, np.arange(first + 1, first + CHUNK + 1, dtype="i4")
-    )
+def _strokes(annotation: Annotation, view: View) -> np.ndarray:
+    """What was drawn on a frame, `[K + 1, h, w]` float32, background first; 0 if nothing was."""
+    out = np.zeros((view.bucket + 1, *view.size), np.float32)
+    drawn = annotation.scribbles
+    for i, number in enumerate((0, *view.objects) if drawn is not None else ()):
+        thick = binary_dilation(drawn == number, iterations=2)  # by a 3 x 3 cross (spec stm.md 7)
+        out[i] = view.mask(thick.astype(np.float32))
+    return out
 
 
-def _annotate(
-    net: STM, variables: Any, memory: Memory, image: Array, masks: Array, known: Array
-) -> Memory:
-    encoded: Any = net.apply(variables, _frame(image), _padded(masks), method="memorise")
-    return keep_annotated(memory, encoded[0][0], encoded[1][0], known)
+def _memorise(
+    net: STM, variables: Any, image: Array, masks: Array, strokes: Array | None = None
+) -> tuple[Array, Array]:
+    """Key and value `[K, h, w, c]` of a frame with masks and, if the network sees them, strokes."""
+    drawn = None if strokes is None else _padded(strokes)
+    encoded: Any = net.apply(variables, _frame(image), _padded(masks), drawn, method="memorise")
+    return encoded[0][0], encoded[1][0]
 
 
-def _run_chunk(net: STM, variables: Any, memory: Memory, steps: Steps) -> tuple[Memory, Array]:
+def _run_chunk(net: STM, variables: Any, memory: Memory, chunk: Chunk) -> tuple[Memory, Array]:
     """Segments a chunk; returns the memory and object probabilities `[C, K, h, w]`."""
 
-    def body(memory: Memory, step: Steps) -> tuple[Memory, Array]:
-        frame = _frame(step.frames)
+    def step(memory: Memory, at: Chunk) -> tuple[Memory, Array]:
+        frame = _frame(at.frames)
         query: Any = net.apply(variables, frame, method="query")
-        alone: Any = net.apply(
-            variables,
-            query,
-            memory.keys[None],
-            memory.values[None],
-            memory.valid[None],
-            method="segment",
-        )
-        alone = unpad_image(alone[..., None], step.frames.shape[:2])[..., 0]
+        stored = memory.keys[None], memory.values[None], memory.valid[None]
+        alone: Any = net.apply(variables, query, *stored, method="segment")
+        alone = unpad_image(alone[..., None], at.frames.shape[:2])[..., 0]
         soft = jax.nn.softmax(labels_logits(alone, clamp=net.config.clamp)[0])[..., 1:]
-        fixed = step.fixed[:, None, None]
-        taken = jnp.max(jnp.where(fixed, step.given, 0), 0)
-        masks = jnp.where(fixed, step.given, jnp.moveaxis(soft, -1, 0) * (1 - taken)[None])
+        known = jnp.any(memory.valid, 1) | at.fixed
+        masks = combined(jnp.moveaxis(soft, -1, 0), at.given, at.fixed, known)
         if net.config.annotated_only:
             return memory, masks
         encoded: Any = net.apply(variables, frame, _padded(masks), method="memorise")
-        known = jnp.any(memory.valid, 1) | step.fixed
-        keep = step.number % net.config.every == 0
+        keep = at.number % net.config.every == 0
         return remember(memory, encoded[0][0], encoded[1][0], known, keep), masks
 
-    return jax.lax.scan(body, memory, steps)
+    return scan_chunk(step, memory, chunk)
 
 
 def _frame(image: Array | np.ndarray) -> Array:
@@ -208,8 +177,8 @@ def _padded(masks: Array) -> Array:
     return pad_image(masks[..., None], size)[None, ..., 0]
 
 
-def _enlarge(masks: Array, size: tuple[int, int]) -> Array:
-    """Object masks `[K, h, w]` to probabilities `[H, W, K + 1]` at `size`, background first."""
-    objects = resize(jnp.moveaxis(masks, 0, -1), size)
+def _enlarge(masks: Array, index: int, size: tuple[int, int], count: int) -> Array:
+    """Probabilities `[H, W, count + 1]` at `size` from the first masks of `[C, K, h, w][index]`."""
+    objects = resize(jnp.moveaxis(masks[index, :count], 0, -1), size)
     background = jnp.clip(1 - jnp.sum(objects, -1, keepdims=True), 0, 1)
     return jnp.concatenate([background, objects], -1)

@@ -41,9 +41,14 @@ class PublishedProtocol:
         self.threshold = interactor.threshold
 
     def predict(
-        self, image: np.ndarray, clicks: Clicks, previous: np.ndarray | None
+        self,
+        image: np.ndarray,
+        clicks: Clicks,
+        previous: np.ndarray | None,
+        *,
+        scribbles: np.ndarray | None = None,
     ) -> Interaction:
-        """See `session.engine.Interactor`."""
+        """See `session.engine.Interactor`; of strokes the network sees their clicks alone."""
         count = int(np.sum(np.asarray(clicks.label) != PADDING))
         last: _Last | None = getattr(self._here, "last", None)
         goes_on = last and previous is not None and last.image is image and last.clicks == count - 1

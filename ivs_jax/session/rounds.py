@@ -5,7 +5,7 @@ in earlier rounds; on the way the new result counts less and less. As the paper 
 section 7): the merge in the released demo does nothing.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -45,11 +45,22 @@ def plan_round(target: int, annotated: Collection[int], count: int) -> Round:
     return Round(left, right, weights.astype(np.float32))
 
 
-def merge_rounds(new: np.ndarray, previous: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Probabilities after a round: `weights * new + (1 - weights) * previous`.
+def merge_round(
+    new: Mapping[int, np.ndarray], previous: Mapping[int, np.ndarray], weights: Mapping[int, float]
+) -> dict[int, np.ndarray]:
+    """Probabilities of the objects of a frame after a round: `w * new + (1 - w) * previous`.
 
-    `new` and `previous` are `[T, ...]` float32 of the same shape (of frames that were not carried
-    anew any values), `weights` `[T]` from `plan_round`.
+    Args:
+      new: object id -> `[H, W]` float32 in [0, 1], for the objects of the round.
+      previous: the same from earlier rounds, for all objects that have one here.
+      weights: id -> w in [0, 1] from `plan_round`, for the objects of the round.
+
+    Returns:
+      id -> `[H, W]` float32, ascending ids. An object without an earlier answer has the new one,
+      one that is not of the round the earlier one.
     """
-    w = weights.reshape(-1, *[1] * (new.ndim - 1))
-    return w * new + (1 - w) * previous
+    merged = {**previous, **new}
+    for number in new.keys() & previous.keys():
+        w = np.float32(weights[number])
+        merged[number] = w * new[number] + (1 - w) * previous[number]
+    return dict(sorted(merged.items()))

@@ -1,7 +1,7 @@
 """One propagation as a sequence of states: whoever stops pulling has cancelled it."""
 
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Any, NamedTuple, cast
@@ -9,11 +9,15 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from ivs_jax.interaction.events import Propagate
-from ivs_jax.io import pack_labels, unpack_labels, unpack_probability
+from ivs_jax.io import pack_labels, pack_probability, unpack_labels, unpack_probability
 from ivs_jax.session.history import commit
+from ivs_jax.session.known import Annotations, Earlier
 from ivs_jax.session.merge import compose, most_probable
-from ivs_jax.session.state import FrameMasks, Scene, State
-from ivs_jax.types import Annotation
+from ivs_jax.session.reliability import reliability
+from ivs_jax.session.rounds import Round, merge_round, plan_round
+from ivs_jax.session.state import FrameMasks, State
+
+STEPS = 51  # of probabilities that are kept for the next round: a third of the bytes of 256
 
 
 class Advance(NamedTuple):
@@ -34,31 +38,37 @@ class Advance(NamedTuple):
 def propagated(state: State, event: Propagate) -> Generator[Advance, None, None]:
     """Runs a propagation, frame by frame; forward first, then backward.
 
-    The last `state` records `event` as it is, the ones before it record how far it came.
-    Raises ValueError, at the first pull, if there is nothing to propagate from or to.
+    The last `state` records `event` as it is, the ones before it record how far it came. A round
+    whose objects are marked on all frames around `start` has no frame to compute and gives no
+    state. Raises ValueError, at the first pull, if there is nothing to propagate from or to.
     """
     began = time.perf_counter()
     begin = first_frame(state, event)
-    ahead, behind = _reach(len(state.engine.video), begin, event)
+    plans = _plans(state, begin) if event.span == "round" else None
+    ahead, behind = _reach(len(state.engine.video), begin, event, plans)
     asked = event.done or (len(ahead), len(behind))
     if asked[0] > len(ahead) or asked[1] > len(behind):
         possible = (len(ahead), len(behind))
         raise ValueError(f"propagate says {event.done} frames done, only {possible} are there")
-    source = _Annotations(state, begin)
-    objects = tuple(sorted(source.objects()))
+    source = Annotations(state, begin)
+    objects = source.objects()
+    engine, previous = state.engine, None if plans is None else Earlier(state, objects)
     frames, done, spent = dict(state.scene.frames), [0, 0], 0.0
     for side, targets in enumerate((ahead, behind)):
         if not asked[side]:
             continue
-        engine = state.engine
-        answers = engine.propagator.propagate(engine.video, source, objects, targets, start=begin)
+        answers = engine.propagator.propagate(
+            engine.video, source, objects, targets, start=begin, previous=previous
+        )
         with closing(cast(Any, answers)):
             for frame, probabilities in answers:
-                frames[frame] = _renewed(frames.get(frame), probabilities, objects)
+                before = frames.get(frame, _EMPTY)
+                answer = _joined(before, frame, probabilities, objects, plans)
+                frames[frame] = _renewed(before, *answer)
                 done[side] += 1
                 whole = event.done is None and done == list(asked)
                 record = event if whole else replace(event, done=(done[0], done[1]))
-                after = commit(state, record, Scene(state.scene.objects, dict(frames)))
+                after = commit(state, record, replace(state.scene, frames=dict(frames)))
                 spent += time.perf_counter() - began
                 cost = state.statistics.plus({"propagate": spent}, propagated=sum(done))
                 after = replace(after, statistics=cost)
@@ -88,14 +98,31 @@ def first_frame(state: State, event: Propagate) -> int:
     return event.start
 
 
-def _reach(count: int, begin: int, event: Propagate) -> tuple[Sequence[int], Sequence[int]]:
+def _plans(state: State, begin: int) -> dict[int, Round]:
+    """The round of each object that is marked on frame `begin`."""
+    marks, count = state.scene.frames[begin].marks, len(state.engine.video)
+    if not marks:
+        raise ValueError(
+            f"a round starts from a frame that was marked: frame {begin} was not, "
+            f"annotated frames are {list(state.annotated) or 'none yet'}"
+        )
+    where = {k: [f for f, m in state.scene.frames.items() if k in m.marks] for k in marks}
+    return {k: plan_round(begin, where[k], count) for k in sorted(marks)}
+
+
+def _reach(
+    count: int, begin: int, event: Propagate, plans: Mapping[int, Round] | None
+) -> tuple[Sequence[int], Sequence[int]]:
     """Frames to visit (forward, backward), nearest first."""
     limit = count if event.limit is None else event.limit
-    ahead = range(begin + 1, min(begin + limit, count - 1) + 1)
-    behind = range(begin - 1, max(begin - limit, 0) - 1, -1)
-    ahead = ahead if event.direction != "backward" else range(0)
-    behind = behind if event.direction != "forward" else range(0)
-    if not ahead and not behind:
+    first, last = max(begin - limit, 0), min(begin + limit, count - 1)
+    if plans is not None:  # no further than some object changes
+        changed = [np.flatnonzero(plan.weights) for plan in plans.values()]
+        first = max(first, min(int(frames[0]) for frames in changed))
+        last = min(last, max(int(frames[-1]) for frames in changed))
+    ahead = range(begin + 1, last + 1) if event.direction != "backward" else range(0)
+    behind = range(begin - 1, first - 1, -1) if event.direction != "forward" else range(0)
+    if plans is None and not ahead and not behind:
         raise ValueError(
             f"nothing to propagate {event.direction} from frame {begin}: "
             f"the video has {count} frame{'s' * (count != 1)}"
@@ -103,39 +130,49 @@ def _reach(count: int, begin: int, event: Propagate) -> tuple[Sequence[int], Seq
     return ahead, behind
 
 
+def _joined(
+    before: FrameMasks,
+    frame: int,
+    probabilities: np.ndarray,
+    objects: tuple[int, ...],
+    plans: Mapping[int, Round] | None,
+) -> tuple[np.ndarray, dict[int, np.ndarray]]:
+    """Probability `[H, W]` of the background of a frame, and of each object by its id.
+
+    Without `plans` it is what the network said, `probabilities` `[H, W, K + 1]`; with them the
+    objects of the round join what was there before, and the others stay as they were.
+    """
+    new = {k: probabilities[..., i] for i, k in enumerate(objects, 1)}
+    if plans is None:
+        return probabilities[..., 0], new
+    # A marked object takes no part here, but what is its is not the background's.
+    weights = {k: float(plan.weights[frame]) for k, plan in plans.items()}
+    weights |= dict.fromkeys(before.marks, 1.0)
+    earlier = {k: unpack_probability(packed) for k, packed in before.soft.items()}
+    found = merge_round({k: new[k] for k in weights}, earlier, weights)
+    return np.clip(1 - sum(found.values()), 0, 1), found
+
+
 def _renewed(
-    before: FrameMasks | None, probabilities: np.ndarray, objects: tuple[int, ...]
+    before: FrameMasks, background: np.ndarray, found: Mapping[int, np.ndarray]
 ) -> FrameMasks:
-    """The record of a frame after propagation reached it; marks and clicks stay as they are."""
-    marks = before.marks if before else {}
-    labels = most_probable(probabilities, objects, fixed=marks)
-    below = pack_labels(labels)
-    if before is None or not marks:
-        return FrameMasks(below, propagated=below, reached=objects)
-    marked = {k: unpack_probability(mark.probability) for k, mark in marks.items()}
-    whole = compose(labels.shape, marked, before.clicks, labels)
-    reached = tuple(k for k in objects if k not in marks)
-    return replace(before, labels=pack_labels(whole), propagated=below, reached=reached)
+    """The record of a frame after propagation reached it; marks and hints stay as they are."""
+    marks = before.marks
+    labels = most_probable(np.stack([background, *found.values()], -1), tuple(found), fixed=marks)
+    below = whole = pack_labels(labels)
+    if marks:
+        marked = {k: unpack_probability(mark.probability) for k, mark in marks.items()}
+        whole = pack_labels(compose(labels.shape, marked, before.hints, labels))
+    free = {k: p for k, p in found.items() if k not in marks}
+    old = None if before.propagated is None else unpack_labels(before.propagated)
+    return replace(
+        before,
+        labels=whole,
+        propagated=below,
+        reached=tuple(free),
+        soft={k: pack_probability(np.rint(p * STEPS) / STEPS) for k, p in free.items()},
+        reliability=reliability(free, labels, old, before.reached),
+    )
 
 
-class _Annotations(Mapping[int, Annotation]):
-    """What the propagator may rely on (see `engine.Propagator`), decoded at each access."""
-
-    def __init__(self, state: State, begin: int):
-        self._state = state
-        self._known = {f: tuple(sorted(state.scene.frames[f].marks)) for f in state.annotated}
-        self._known[begin] = tuple(state.provenance(begin))
-
-    def objects(self) -> set[int]:
-        return {number for known in self._known.values() for number in known}
-
-    def __getitem__(self, frame: int) -> Annotation:
-        known = self._known[frame]
-        labels = unpack_labels(self._state.scene.frames[frame].labels)
-        return Annotation(np.where(np.isin(labels, known), labels, 0).astype(np.uint8), known)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(sorted(self._known))
-
-    def __len__(self) -> int:
-        return len(self._known)
+_EMPTY = FrameMasks(labels=b"")

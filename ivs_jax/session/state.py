@@ -10,9 +10,11 @@ from typing import Literal
 
 import numpy as np
 
-from ivs_jax.interaction.events import Click, Event
+from ivs_jax.interaction.events import Click, Event, Scribble
+from ivs_jax.interaction.strokes import NOTHING
 from ivs_jax.io import unpack_labels, unpack_probability
 from ivs_jax.session.engine import Engine
+from ivs_jax.session.hints import last_said
 
 Provenance = Literal["user", "corrected", "propagated"]
 
@@ -40,16 +42,21 @@ class FrameMasks:
     Attributes:
       labels: packed `[H, W]` uint8 object ids (`io.pack_labels`), 0 = background.
       marks: object id -> its mark, the one marked last at the end.
-      clicks: every click on this frame that counts, of all objects, in order.
+      hints: every click and scribble on this frame that counts, of all objects, in order.
       propagated: packed `[H, W]` uint8, what propagation said; None = it was not here.
       reached: ids that propagation segmented here, ascending.
+      soft: id -> packed probability `[H, W]` that propagation gave the object here, joined over
+        rounds; of the ids in `reached`.
+      reliability: of what propagation said, in [0, 1], see `session.reliability`.
     """
 
     labels: bytes
     marks: Mapping[int, Mark] = field(default_factory=dict)
-    clicks: tuple[Click, ...] = ()
+    hints: tuple[Click | Scribble, ...] = ()
     propagated: bytes | None = None
     reached: tuple[int, ...] = ()
+    soft: Mapping[int, bytes] = field(default_factory=dict)
+    reliability: float = 1.0
 
     def provenance(self) -> dict[int, Provenance]:
         """Object id -> where its mask on this frame comes from, ascending ids."""
@@ -65,10 +72,12 @@ class Scene:
     Attributes:
       objects: object id -> name ("" if none).
       frames: frame number -> its masks; frames without masks are absent.
+      rounds: frames that the user marked, the one marked last at the end.
     """
 
     objects: Mapping[int, str] = field(default_factory=dict)
     frames: Mapping[int, FrameMasks] = field(default_factory=dict)
+    rounds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -133,13 +142,16 @@ class State:
     def probability(self, frame: int, object: int) -> np.ndarray | None:
         """The object's mask as a probability, `[H, W]` float32; None if it has no mask there.
 
-        Soft where the user clicked; 0 or 1 where a mask was given or propagated.
+        Soft where the user clicked or drew and where it was propagated, 0 or 1 where a mask was
+        given.
         """
         masks = self.scene.frames.get(frame)
         if masks is None or object not in masks.provenance():
             return None
         if object in masks.marks:
             return unpack_probability(masks.marks[object].probability)
+        if object in masks.soft:
+            return unpack_probability(masks.soft[object])
         return (unpack_labels(masks.labels) == object).astype(np.float32)
 
     def provenance(self, frame: int) -> dict[int, Provenance]:
@@ -153,6 +165,20 @@ class State:
             ok for f in self.scene.frames.values() for m in f.marks.values() for ok in m.satisfied
         ]
         return sum(every), len(every)
+
+    def strokes_satisfied(self) -> tuple[int, int]:
+        """(pixels of strokes that `labels` agree with, pixels of strokes).
+
+        Where strokes cross, the last one counts; pixels that were clicked later do not count.
+        """
+        agree = count = 0
+        for frame, masks in self.scene.frames.items():
+            if not any(isinstance(hint, Scribble) for hint in masks.hints):
+                continue
+            said = last_said(masks.hints, self.engine.video.size)
+            agree += int(np.sum(said == self.labels(frame)))
+            count += int(np.sum(said != NOTHING))
+        return agree, count
 
 
 def start(engine: Engine) -> State:

@@ -101,9 +101,14 @@ class BRSInteractor:
         self._remembered: OrderedDict[Hashable, Memory] = OrderedDict()
 
     def predict(
-        self, image: np.ndarray, clicks: Clicks, previous: np.ndarray | None
+        self,
+        image: np.ndarray,
+        clicks: Clicks,
+        previous: np.ndarray | None,
+        *,
+        scribbles: np.ndarray | None = None,
     ) -> Interaction:
-        """See `session.engine.Interactor`; the network does not see `previous`.
+        """See `session.engine.Interactor`; the network sees neither `previous` nor strokes.
 
         Clicks are taken at the nearest pixel. Evaluations and energy are those of the last click.
         """

@@ -26,24 +26,37 @@ def given(tmp_path, monkeypatch, tiny, key):  # noqa: F811
 
 
 @pytest.mark.parametrize(
-    ("model", "propagation", "expected"),
+    ("named", "expected"),
     [
-        ("click-small", None, ("click-small", "stm-small")),
-        ("stm-resnet50", None, ("click-small", "stm-resnet50")),
-        ("fbrs-resnet50", "stm-resnet50", ("fbrs-resnet50", "stm-resnet50")),
-        ("ipn", None, ("ipn", "ipn")),
-        ("ipn", "stm-small", ("ipn", "stm-small")),
-        ("click-small", "ipn", ("click-small", "ipn")),
-        ("stm-resnet50", "stm-resnet50", ("click-small", "stm-resnet50")),
+        ({}, ("click-small", "stm-small")),
+        ({"model": "click-small"}, ("click-small", "stm-small")),
+        ({"model": "stm-resnet50"}, ("click-small", "stm-resnet50")),
+        ({"model": "ipn"}, ("ipn", "ipn")),
+        ({"model": "ipn", "propagation": "stm-small"}, ("ipn", "stm-small")),
+        ({"model": "ipn", "interaction": "click-small"}, ("click-small", "ipn")),
+        ({"model": "click-small", "propagation": "ipn"}, ("click-small", "ipn")),
+        ({"model": "stm-resnet50", "interaction": "ipn"}, ("ipn", "stm-resnet50")),
+        ({"model": "stm-small", "propagation": "stm-small"}, ("click-small", "stm-small")),
+        ({"interaction": "ipn-small", "propagation": "stm-small"}, ("ipn-small", "stm-small")),
+        ({"interaction": "ipn-small"}, ("ipn-small", "stm-small")),
+        ({"propagation": "ipn-small"}, ("click-small", "ipn-small")),
     ],
 )
-def test_a_model_takes_the_roles_it_can_play(model, propagation, expected):
-    assert network_names(model, propagation) == expected
+def test_a_model_takes_the_roles_that_are_left_to_it(named, expected):
+    assert network_names(**named) == expected
 
 
-def test_two_networks_for_one_role_are_refused():
-    with pytest.raises(ValueError, match="both stm-resnet50 and stm-small propagate"):
-        network_names("stm-resnet50", "stm-small")
+@pytest.mark.parametrize(
+    ("named", "roles"),
+    [
+        (("stm-resnet50", None, "stm-small"), "click-small answers clicks and stm-small prop"),
+        (("ritm-hrnet18", "click-small", None), "click-small answers clicks and stm-small"),
+        (("ipn", "click-small", "stm-small"), "click-small answers clicks and stm-small"),
+    ],
+)
+def test_a_model_without_a_role_is_refused(named, roles):
+    with pytest.raises(ValueError, match=f"model {named[0]} has nothing to do: {roles}"):
+        network_names(*named)
 
 
 def test_a_file_serves_its_model_and_the_others_keep_the_released_weights(given):

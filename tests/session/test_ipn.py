@@ -1,4 +1,4 @@
-"""IPN in a session: clicks as scribbles, and masks carried on against a plain loop over frames."""
+"""IPN in a session: masks carried on against a plain loop over frames."""
 
 from dataclasses import replace
 from functools import partial
@@ -10,15 +10,15 @@ from scipy import ndimage
 
 from ivs_jax.models import model_named, variable_shapes
 from ivs_jax.models.ipn import IPN
-from ivs_jax.ops.distance import crosses
 from ivs_jax.session.build import load_interactor, load_propagator
-from ivs_jax.session.ipn import CHUNK, IPNInteractor, IPNPropagator
+from ivs_jax.session.ipn_propagate import CHUNK, IPNPropagator
 from ivs_jax.types import Annotation, make_clicks
 from ivs_jax.weights.store import save_weights
 from tests.tiny import filled
 from tests.tiny_ipn import ipn_network  # noqa: F401
 
 SIZE, COUNT = (50, 70), 8
+METHODS = ("interact", "aggregate", "propagate")
 
 
 class Video:
@@ -53,18 +53,15 @@ def propagator(ipn_network):  # noqa: F811
 
 
 @pytest.fixture(scope="module")
-def interactor(ipn_network):  # noqa: F811
-    return IPNInteractor(*ipn_network)
-
-
-@pytest.fixture(scope="module")
 def methods(ipn_network):  # noqa: F811
     net, variables = ipn_network
-    return {m: jax.jit(partial(net.apply, variables, method=m)) for m in ("interact", "propagate")}
+    return {m: jax.jit(partial(net.apply, variables, method=m)) for m in METHODS}
 
 
-def run(propagator, annotations, objects, frames, start=0, video=None):
-    answers = propagator.propagate(video or Video(), annotations, objects, frames, start=start)
+def run(propagator, annotations, objects, frames, start=0, video=None, previous=None):
+    answers = propagator.propagate(
+        video or Video(), annotations, objects, frames, start=start, previous=previous
+    )
     found = dict(answers)
     assert list(found) == list(frames)
     for p in found.values():
@@ -73,25 +70,48 @@ def run(propagator, annotations, objects, frames, start=0, video=None):
     return found
 
 
-def plain(methods, annotations, objects, frames, start, sources, *, rounded=True):
+NONE = np.zeros((1, *SIZE), np.float32)
+
+
+def image(frame):
+    return Video()[frame][None].astype(np.float32) / 255
+
+
+def reference(methods, annotations, number, sources, strokes=None):
+    """I-net on each of the frames `sources`, the later one joined with all before it."""
+    joined = None
+    for frame in sources:
+        shown = (annotations[frame].labels == number)[None].astype(np.float32)
+        current = methods["interact"](image(frame), shown, *(strokes or (NONE, NONE))).features
+        joined = current if joined is None else methods["aggregate"](current, joined)
+    return joined
+
+
+def plain(
+    methods,
+    annotations,
+    objects,
+    frames,
+    start,
+    sources,
+    *,
+    rounded=True,
+    previous=None,
+    strokes=None,
+):
     """Nothing padded: each object by itself, its own mask rounded and passed on."""
-    video, none = Video(), np.zeros((1, *SIZE), np.float32)
-
-    def image(frame):
-        return video[frame][None].astype(np.float32) / 255
-
     alone = {}
-    for number in objects:
-        shown = (annotations[sources[number]].labels == number)[None].astype(np.float32)
-        found = methods["interact"](image(sources[number]), shown, none, none)
-        reference = found.features
+    for i, number in enumerate(objects, 1):
+        joined = reference(methods, annotations, number, sources[number], strokes)
         here = annotations[start]
         mask = (here.labels == number).astype(np.float32) if number in here.objects else None
         for frame in frames:
             given = annotations.get(frame)
+            before = previous[frame][None, ..., i] if previous and frame in previous else NONE
             if mask is not None:
                 near = (np.round(mask) if rounded else mask)[None]
-                mask = np.array(methods["propagate"](reference, image(frame), none, near)[0][0])
+                inputs = joined, image(frame), before, near
+                mask = np.array(methods["propagate"](*inputs)[0][0])
             if given is not None and number in given.objects:
                 mask = (given.labels == number).astype(np.float32)
             elif given is not None and mask is not None:
@@ -105,12 +125,16 @@ def plain(methods, annotations, objects, frames, start, sources, *, rounded=True
     return out
 
 
+def alike(found, want):
+    return all(np.allclose(found[frame], want[frame], atol=1e-3) for frame in want)
+
+
 @pytest.mark.parametrize("start", [0, COUNT - 1])
 def test_chunks_equal_a_plain_loop(methods, propagator, start):
     frames = range(1, COUNT) if start == 0 else range(COUNT - 2, -1, -1)
     annotations = {start: annotation([1, 3])}
     found = run(propagator, annotations, (1, 3), frames, start)
-    want = plain(methods, annotations, (1, 3), frames, start, {1: start, 3: start})
+    want = plain(methods, annotations, (1, 3), frames, start, {1: [start], 3: [start]})
     assert len(frames) > CHUNK
     for frame in frames:
         np.testing.assert_allclose(found[frame], want[frame], atol=1e-3)
@@ -126,8 +150,8 @@ def test_a_network_that_passes_soft_masks_on_is_given_them(methods, ipn_network)
     annotations, frames = {0: annotation([1])}, range(1, 4)
     found = run(soft, annotations, (1,), frames)
     for rounded in (False, True):
-        want = plain(methods, annotations, (1,), frames, 0, {1: 0}, rounded=rounded)
-        assert np.allclose(found[3], want[3], atol=1e-3) != rounded
+        want = plain(methods, annotations, (1,), frames, 0, {1: [0]}, rounded=rounded)
+        assert alike(found, want) != rounded
 
 
 @pytest.mark.slow
@@ -148,13 +172,11 @@ def test_the_small_network_clicks_and_propagates(tmp_path):
 def test_annotated_frames_on_the_way_and_an_object_that_comes_later(methods, propagator):
     late = annotation([1, 2], shift=6)
     late.labels[:20] = 0
-    annotations = {0: annotation([1, 3]), 2: annotation([2]), 5: late}
+    annotations = {2: annotation([2]), 5: late, 0: annotation([1, 3])}
     objects, frames = (1, 2, 3), range(1, COUNT)
     found = run(propagator, annotations, objects, frames)
-    sources = {1: 0, 2: 2, 3: 0}
-    want = plain(methods, annotations, objects, frames, 0, sources)
-    for frame in frames:
-        np.testing.assert_allclose(found[frame], want[frame], atol=1e-3)
+    sources = {1: [5, 0], 2: [2, 5], 3: [0]}
+    assert alike(found, plain(methods, annotations, objects, frames, 0, sources))
     assert found[1][..., 2].max() < 1e-5  # not there yet
     for frame, number in ((2, 2), (5, 1), (5, 2)):
         np.testing.assert_array_equal(
@@ -163,20 +185,87 @@ def test_annotated_frames_on_the_way_and_an_object_that_comes_later(methods, pro
     assert found[3][..., 2].max() > 0.01
 
 
-def test_references_come_from_the_nearest_frame_that_shows_the_object(methods, propagator):
-    # Object 1 is known at the start, but hidden: its reference is that of frame 6, not of 0 or 7.
-    annotations = {0: annotation([2], known=[1, 2]), 6: annotation([1]), 7: annotation([1, 2])}
-    frames = range(1, 4)
+def test_references_are_joined_in_the_order_of_rounds(methods, propagator):
+    annotations = {5: annotation([1], shift=9), 2: annotation([1, 2], shift=4), 0: annotation([1])}
+    frames = range(1, 3)
     found = run(propagator, annotations, (1, 2), frames)
-    want = plain(methods, annotations, (1, 2), frames, 0, {1: 6, 2: 0})
-    for frame in frames:
-        np.testing.assert_allclose(found[frame], want[frame], atol=1e-3)
+    want = plain(methods, annotations, (1, 2), frames, 0, {1: [5, 2, 0], 2: [2]})
+    assert alike(found, want)
+    for other in ([2, 5, 0], [2, 0], [0]):
+        assert not alike(found, plain(methods, annotations, (1, 2), frames, 0, {1: other, 2: [2]}))
 
 
-def test_nothing_compiles_for_another_video_of_nearly_the_same_size(propagator, compilations):
+def test_references_come_from_frames_that_show_the_object(methods, propagator):
+    # Object 1 is known at the start, but hidden; object 3 is hidden everywhere.
+    annotations = {
+        7: annotation([1, 2]),
+        6: annotation([1], shift=3),
+        0: annotation([2], known=[1, 2, 3]),
+    }
+    objects, frames = (1, 2, 3), range(1, 4)
+    found = run(propagator, annotations, objects, frames)
+    want = plain(methods, annotations, objects, frames, 0, {1: [7, 6], 2: [7, 0], 3: [0]})
+    assert alike(found, want)
+
+
+def test_masks_of_the_earlier_round_are_seen(methods, propagator):
+    annotations, objects, frames = {0: annotation([1, 2])}, (1, 2), range(1, 6)
+    rng = np.random.default_rng(4)
+    previous = {f: rng.dirichlet((1, 1, 1), SIZE).astype(np.float32) for f in (1, 2, 5)}
+    found = run(propagator, annotations, objects, frames, previous=previous)
+    sources = {1: [0], 2: [0]}
+    assert alike(found, plain(methods, annotations, objects, frames, 0, sources, previous=previous))
+    assert not alike(found, plain(methods, annotations, objects, frames, 0, sources))
+
+
+def test_a_reference_sees_the_strokes_where_the_config_says_so(methods, ipn_network, propagator):  # noqa: F811
+    net, variables = ipn_network
+    scribbles = np.full(SIZE, 255, np.uint8)
+    scribbles[20, 8:15] = 1
+    scribbles[44, 10:14] = 0  # 4 pixels below the object
+    scribbles[20, 22:24] = 2  # another object beside it
+    scribbles[5:9, 66] = 0  # too far away to say something about it
+    annotations = {0: annotation([1])._replace(scribbles=scribbles)}
+    maps = []
+    for drawn in (
+        scribbles == 1,
+        (scribbles == 2) | (np.indices(SIZE)[0] == 44) & (scribbles == 0),
+    ):
+        cross = ndimage.generate_binary_structure(2, 1)
+        maps.append(ndimage.binary_dilation(drawn, cross, iterations=2)[None].astype(np.float32))
+    want = {
+        strokes: plain(
+            methods, annotations, (1,), [1], 0, {1: [0]}, strokes=maps if strokes else None
+        )
+        for strokes in (True, False)
+    }
+    without = IPNPropagator(IPN(replace(net.config, reference_strokes=False)), variables)
+    for made, strokes in ((propagator, True), (without, False)):
+        found = run(made, annotations, (1,), [1])
+        assert alike(found, want[strokes]) and not alike(found, want[not strokes])
+
+
+def test_a_reference_is_computed_once(propagator, monkeypatch):
+    asked, real = [], propagator._reference
+    monkeypatch.setattr(
+        propagator, "_reference", lambda *inputs: asked.append(inputs) or real(*inputs)
+    )
+    other = Video(5)
+    annotations = {6: annotation([1, 2]), 3: annotation([1], shift=1)}
+    run(propagator, annotations, (1, 2), [4, 5], 3, other)
+    assert len(asked) == 3
+    run(propagator, annotations, (1, 2), [2, 1], 3, other)
+    assert len(asked) == 3
+    run(propagator, annotations | {3: annotation([1], shift=2)}, (1, 2), [2], 3, other)
+    assert len(asked) == 4
+
+
+def test_nothing_compiles_after_the_first_propagation(propagator, compilations):
+    """Neither for a later round nor for a video of nearly the same size."""
     run(propagator, {0: annotation([1])}, (1,), range(1, 3))
     with compilations() as compiled:
-        run(propagator, {2: annotation([2])}, (2,), range(3, COUNT), start=2, video=Video(1))
+        found = run(propagator, {0: annotation([1]), 7: annotation([1])}, (1,), range(6, 0, -1), 7)
+        run(propagator, {2: annotation([2])}, (2,), range(3, 4), 2, Video(1), previous=found)
         other = Video(2)
         other.size = (44, 61)
         other.frames = [frame[:44, :61] for frame in other.frames]
@@ -189,47 +278,3 @@ def test_nothing_compiles_for_another_video_of_nearly_the_same_size(propagator, 
 def clicks(*points):
     """Clicks `(x, y, label)`, in the capacity that sessions use."""
     return make_clicks([p[:2] for p in points], [p[2] for p in points], capacity=8)
-
-
-def test_clicks_become_pixels_dilated_twice_by_a_cross():
-    points = [(20, 10, 1), (21.4, 12.6, 0), (0, 0, 0), (69, 49, 1), (20, 13, 0)]
-    want, cross = [], ndimage.generate_binary_structure(2, 1)
-    for label in (1, 0):
-        pixels = np.zeros(SIZE, bool)
-        for x, y, own in points:
-            if own == label:
-                pixels[int(np.floor(y + 0.5)), int(np.floor(x + 0.5))] = True
-        want.append(ndimage.binary_dilation(pixels, cross, iterations=2))
-    want[1] &= ~want[0]  # the later, positive scribble is drawn over the other
-    found = crosses(clicks(*points), SIZE)
-    np.testing.assert_array_equal(found, np.stack(want, -1))
-    assert not crosses(clicks(), SIZE).any()
-
-
-def test_the_mask_of_clicks_is_that_of_their_scribbles(methods, interactor):
-    image, chosen = Video()[0], clicks((20, 10, 1), (60, 40, 0))
-    previous = np.random.default_rng(3).random(SIZE).astype(np.float32)
-    maps = np.moveaxis(crosses(chosen, SIZE), -1, 0)[:, None]
-    for before in (None, previous):
-        mask = np.zeros(SIZE, np.float32) if before is None else before
-        want = methods["interact"](image[None] / np.float32(255), mask[None], *maps)
-        found = interactor.predict(image, chosen, before)
-        np.testing.assert_allclose(found.probability, want.probability[0], atol=1e-4)
-        agrees = [found.probability[10, 20] > 0.5, found.probability[40, 60] <= 0.5]
-        assert found.satisfied.tolist() == agrees
-        assert (found.evaluations, found.energy) == (0, 0)
-
-
-def test_nothing_compiles_from_the_second_click_on(interactor, compilations):
-    image = Video()[0]
-    first = interactor.predict(image, clicks((30, 20, 1)), None)
-    with compilations() as compiled:
-        second = interactor.predict(image, clicks((30, 20, 1), (6, 4, 0)), first.probability)
-        interactor.predict(image[:, :60], clicks((3, 2, 1)), None)  # another size of the bucket
-    assert compiled.count == 0 and second.seconds["compile"] == 0
-    assert not np.allclose(first.probability, second.probability, atol=1e-3)
-
-
-def test_refinement_is_refused(ipn_network):  # noqa: F811
-    with pytest.raises(ValueError, match="ipn has no refinement, so refine 'BRS' must be NoBRS"):
-        IPNInteractor(*ipn_network, refine="BRS")

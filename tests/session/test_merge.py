@@ -3,55 +3,90 @@
 import numpy as np
 import pytest
 
-from ivs_jax.interaction import Click
-from ivs_jax.session.merge import CLICK_RADIUS, compose, most_probable
+from ivs_jax.interaction import Click, Scribble, Stroke
+from ivs_jax.interaction.strokes import drawn_pixels
+from ivs_jax.session.merge import HINT_RADIUS, compose, most_probable
 
 SIZE = (9, 12)
 
 
-def plain_compose(size, marked, clicks, propagated):
+def words(hints):
+    """What was said: (object, is it here?, pixels (x, y)), the last word at the end."""
+    for hint in hints:
+        if isinstance(hint, Click):
+            yield hint.object, bool(hint.label), [(hint.x, hint.y)]
+        else:
+            for stroke in hint.strokes:
+                yield stroke.object, stroke.object != 0, drawn_pixels(stroke.path, SIZE).tolist()
+
+
+def plain_compose(size, marked, hints, propagated):
     """The rule of `compose`, pixel by pixel, in words of the user."""
-    labels = np.zeros(size, np.uint8)
+    labels, said = np.zeros(size, np.uint8), list(enumerate(words(hints)))
     for y in range(size[0]):
         for x in range(size[1]):
-            near = [c for c in clicks if (c.x - x) ** 2 + (c.y - y) ** 2 <= CLICK_RADIUS**2]
-            here = [c for c in near if (c.x, c.y) == (x, y)]
+
+            def within(word, radius, x=x, y=y):
+                return any((u - x) ** 2 + (v - y) ** 2 <= radius**2 for u, v in word[1][2])
+
+            near = [word for word in said if within(word, HINT_RADIUS)]
+            here = [word for word in near if within(word, 0)]
             candidates = []
             for order, (number, p) in enumerate(marked.items()):
-                said = [c for c in here if c.object == number]
-                said = said or [c for c in near if c.object == number]
-                if said and not said[-1].label:
+                about = [word for word in here if word[1][0] in (number, 0)]
+                exact = bool(about)
+                about = about or [word for word in near if word[1][0] in (number, 0)]
+                if about and not about[-1][1][1]:
                     continue
-                if said:
-                    strength = 1 + (said[-1] in here)
-                    candidates.append((strength, clicks.index(said[-1]), order, number))
+                if about:
+                    candidates.append((1 + exact, about[-1][0], order, number))
                 elif p[y, x] > 0.5:
                     candidates.append((0, p[y, x], order, number))
+            empty = any(word[1][0] == 0 for word in near)
             if candidates:
                 labels[y, x] = max(candidates)[-1]
-            elif propagated is not None and propagated[y, x] not in marked:
+            elif propagated is not None and propagated[y, x] not in marked and not empty:
                 labels[y, x] = propagated[y, x]
     return labels
 
 
-@pytest.mark.parametrize("seed", range(20))
+def random_hint(rng, ids):
+    def point():
+        return int(rng.integers(12)), int(rng.integers(9))
+
+    if rng.random() < 0.5:
+        return Click(0, int(rng.choice(ids)), *point(), int(rng.integers(2)))
+    return Scribble(
+        0,
+        tuple(
+            Stroke(int(rng.choice([0, *ids])), tuple(point() for _ in range(rng.integers(1, 4))))
+            for _ in range(rng.integers(1, 3))
+        ),
+    )
+
+
+@pytest.mark.parametrize("seed", range(30))
 def test_compose_equals_plain_loop(seed):
     rng = np.random.default_rng(seed)
-    marked = {k: rng.random(SIZE, np.float32) for k in rng.permutation([1, 2, 5])[: seed % 4]}
-    marked = {int(k): np.round(p, 1) for k, p in marked.items()}  # with ties
-    clicks = (
-        [
-            Click(0, int(k), int(rng.integers(12)), int(rng.integers(9)), int(rng.integers(2)))
-            for k in rng.choice(list(marked), seed % 7)
-            if marked
-        ]
-        if marked
-        else []
-    )
+    ids = rng.permutation([1, 2, 5])[: seed % 4].tolist()
+    marked = {k: np.round(rng.random(SIZE, np.float32), 1) for k in ids}  # with ties
+    hints = [random_hint(rng, ids) for _ in range(seed % 7)] if ids else []
     propagated = rng.integers(0, 7, SIZE).astype(np.uint8) if seed % 3 else None
-    found = compose(SIZE, marked, clicks, propagated)
-    np.testing.assert_array_equal(found, plain_compose(SIZE, marked, clicks, propagated))
+    found = compose(SIZE, marked, hints, propagated)
+    np.testing.assert_array_equal(found, plain_compose(SIZE, marked, hints, propagated))
     assert found.dtype == np.uint8
+
+
+def test_strokes_hold_and_nothing_propagated_crosses_the_background():
+    down, across = Stroke(0, ((6, 0), (6, 8))), Stroke(2, ((0, 4), (11, 4)))
+    sure = {1: np.ones(SIZE, np.float32), 2: np.zeros(SIZE, np.float32)}
+    labels = compose(SIZE, sure, [Scribble(0, (down, across))], None)
+    assert (labels[4] == 2).all() and (labels[3:6, :3] == 2).all()
+    assert (labels[[0, 1, 7, 8], 6] == 0).all() and (labels[:2, 3] == 1).all()
+    everywhere = np.full(SIZE, 7, np.uint8)
+    labels = compose(SIZE, {2: sure[2]}, [Scribble(0, (down, across))], everywhere)
+    assert (labels[[0, 1, 7, 8], 6] == 0).all() and (labels[4] == 2).all()
+    assert (labels[:2, :3] == 7).all()
 
 
 def test_clicked_pixels_get_what_the_user_said():

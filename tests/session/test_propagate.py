@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from ivs_jax.models import MODELS, stm
 from ivs_jax.models.stm import STM as STMNet
@@ -123,12 +124,16 @@ def test_an_annotated_frame_on_the_way_is_memorised_as_given(network):
     assert not np.allclose(got[4], other[4], atol=1e-3)
 
 
-def test_nothing_compiles_for_another_video_of_the_same_size(network, compilations):
+def test_nothing_compiles_after_the_first_propagation(network, compilations):
+    """Neither for another video of the same size nor for another span with more annotations."""
     propagator = network[2]
     list(propagator.propagate(Video(), {0: annotation(1)}, (1,), range(1, 4), start=0))
     with compilations() as compiled:
         again = propagator.propagate(Video(1), {2: annotation(5)}, (5,), range(3, 12), start=2)
         assert len(list(again)) == 9
+        known = {frame: annotation(1) for frame in (0, 11, 5)}
+        span = propagator.propagate(Video(), known, (1,), [4], start=5, previous={})
+        assert len(list(span)) == 1
     assert compiled.count == 0
 
 
@@ -165,10 +170,10 @@ class Direct:
     def _image(self, frame):
         return np.pad(self._video[frame].astype("f4") / 255, ((1, 2), (2, 3), (0, 0)))[None]
 
-    def memorise(self, frame, masks):
-        """Key and value of `masks` `[K, H, W]`."""
-        padded = np.pad(np.asarray(masks, "f4"), ((0, 0), (1, 2), (2, 3)))
-        return self._memorise(self._image(frame), padded[None])
+    def memorise(self, frame, *maps):
+        """Key and value of masks `[K, H, W]` and, of a network that sees them, scribbles."""
+        padded = [np.pad(np.asarray(x, "f4"), ((0, 0), (1, 2), (2, 3)))[None] for x in maps]
+        return self._memorise(self._image(frame), *padded)
 
     def probabilities(self, frame, memory):
         """Published soft aggregation over 11 slots: `[11, H, W]` in float64."""
@@ -216,6 +221,24 @@ def test_interactive_memory_holds_the_nearest_annotated_frames_alone(interactive
         want = np.moveaxis(direct.probabilities(t, nearest)[:3], 0, -1)
         np.testing.assert_allclose(got[t], want, atol=2e-4)
     np.testing.assert_array_equal(got[4][..., 1], given[4].labels == 1)
+
+
+def test_interactive_memory_sees_the_strokes(interactive):
+    net, variables = interactive
+    video, scribbles = Video(size=ODD), np.full(ODD, 255, np.uint8)
+    scribbles[9, 6:12], scribbles[10, 30:33], scribbles[25, 20] = 1, 2, 0
+    given = annotation(1, 2, size=ODD)._replace(scribbles=scribbles)
+    propagator, direct = STMPropagator(net, variables), Direct(net, variables, video)
+    cross = ndimage.generate_binary_structure(2, 1)
+    drawn = [ndimage.binary_dilation(scribbles == k, cross, iterations=2) for k in (0, 1, 2)]
+    masks = np.stack([given.labels == k for k in (1, 2)])
+    found, without = (
+        dict(propagator.propagate(video, {0: known}, (1, 2), [1], start=0))[1]
+        for known in (given, given._replace(scribbles=None))
+    )
+    want = np.moveaxis(direct.probabilities(1, [direct.memorise(0, masks, drawn)])[:3], 0, -1)
+    np.testing.assert_allclose(found, want, atol=2e-4)
+    assert np.abs(found - without).max() > 1e-3
 
 
 def test_working_size_keeps_multiples_of_16_and_small_videos():

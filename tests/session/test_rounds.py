@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ivs_jax.session.rounds import merge_rounds, plan_round
+from ivs_jax.session.rounds import merge_round, plan_round
 
 
 def plain_plan(target, annotated, count):
@@ -56,18 +56,16 @@ def test_any_round_equals_the_plain_loop(data):
     assert found.weights[target] == 1
 
 
-def test_merge_weighs_frames_and_changes_neither_input():
+def test_merge_weighs_what_both_rounds_said():
     rng = np.random.default_rng(0)
-    new, previous = rng.random((2, 4, 3, 5)).astype(np.float32)
-    copies = new.copy(), previous.copy()
-    weights = np.array([0, 0.25, 0.75, 1], np.float32)
-    merged = merge_rounds(new, previous, weights)
-    for frame in range(4):
-        want = weights[frame] * new[frame] + (1 - weights[frame]) * previous[frame]
-        np.testing.assert_allclose(merged[frame], want, rtol=1e-6)
-    np.testing.assert_array_equal(merged[0], previous[0])
-    np.testing.assert_array_equal(merged[3], new[3])
-    np.testing.assert_array_equal(np.stack([new, previous]), np.stack(copies))
+    a, b, c, d = rng.random((4, 3, 5)).astype(np.float32)
+    found = merge_round({7: a, 2: b}, {7: c, 4: d}, {7: 0.25, 2: 0.0})
+    assert list(found) == [2, 4, 7]
+    np.testing.assert_array_equal(found[2], b)  # nothing was there before: it counts in full
+    np.testing.assert_array_equal(found[4], d)  # not of the round
+    np.testing.assert_allclose(found[7], 0.25 * a + 0.75 * c, rtol=1e-6)
+    for weight, expected in ((0.0, c), (1.0, a)):
+        np.testing.assert_array_equal(merge_round({7: a}, {7: c}, {7: weight})[7], expected)
 
 
 def test_frames_outside_the_video_are_errors():

@@ -1,25 +1,16 @@
 """The list of events is the truth: saved, loaded and replayed it gives the same state."""
 
 import json
-from functools import partial
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from ivs_jax.interaction import (
-    AddObject,
-    Clear,
     Click,
     Event,
-    Mask,
     Propagate,
     Redo,
-    RemoveObject,
     Undo,
 )
-from ivs_jax.io import encode_rle
 from ivs_jax.session import load, replay, save, start, step
 from tests.plain_engine import PlainVideo, plain_engine
 
@@ -117,58 +108,6 @@ def test_broken_files_are_refused(saved, tmp_path):
     with pytest.raises(ValueError, match="not a session file"):
         path.write_text("[1, 2]")
         load(path, plain_engine())
-
-
-FRAME, NUMBER = st.integers(0, 3), st.integers(1, 3)
-RLE = st.integers(0, 30).map(lambda n: encode_rle(np.arange(24 * 40).reshape(24, 40) % 31 > n))
-EVENT = st.one_of(
-    st.builds(Click, FRAME, NUMBER, st.integers(0, 39), st.integers(0, 23), st.integers(0, 1)),
-    st.builds(Mask, FRAME, NUMBER, RLE),
-    st.builds(
-        Propagate,
-        st.none() | FRAME,
-        st.sampled_from(["forward", "backward", "both"]),
-        st.none() | st.integers(1, 2),
-    ),
-    st.builds(AddObject, NUMBER, st.sampled_from(["", "cat"])),
-    st.builds(RemoveObject, NUMBER),
-    st.builds(Clear, FRAME, NUMBER),
-    st.just(Undo()),
-    st.just(Undo()),
-    st.just(Redo()),
-)
-
-
-@settings(max_examples=60, deadline=None)
-@given(events=st.lists(EVENT, max_size=14), stops=st.lists(st.integers(1, 4), max_size=14))
-def test_replay_of_any_session_gives_its_state(events, stops):
-    """Random users, who also cancel; refused events change nothing and are not recorded."""
-
-    def exhausted(left):
-        return next(left, None) is None
-
-    state = start(plain_engine(4))
-    for index, event in enumerate(events):
-        left = iter(range(stops[index] if index < len(stops) else 99))
-        try:
-            after = step(state, event, cancel=partial(exhausted, left))
-        except ValueError:
-            continue
-        if after is not state:
-            assert after.events[:-1] == state.events
-        state = after
-    again = replay(state.events, plain_engine(4))
-    assert again == state and again.past == state.past and again.future == state.future
-    for frame in range(4):
-        labels = state.labels(frame)
-        assert set(np.unique(labels)) - {0} <= set(state.provenance(frame)) <= set(state.objects)
-        for click in state.scene.frames[frame].clicks if frame in state.scene.frames else ():
-            later = [
-                c for c in state.scene.frames[frame].clicks if (c.x, c.y) == (click.x, click.y)
-            ]
-            if later == [click]:
-                owner = labels[int(click.y), int(click.x)]
-                assert (owner == click.object) == bool(click.label)
 
 
 def test_path_of_the_video_may_change(saved):

@@ -76,7 +76,7 @@ def test_previous_mask_and_all_clicks_reach_the_interactor():
     assert calls[0][0] == 1 and calls[0][1] is None
     assert calls[1][0] == 2 and calls[1][1].max() == pytest.approx(0.9, abs=0.01)
     state = step(step(state, Propagate()), Click(2, 1, 8, 3))
-    np.testing.assert_array_equal(calls[2][1], truth(state, 2, 1) == 1)
+    np.testing.assert_array_equal(calls[2][1] > 0.5, truth(state, 2, 1) == 1)
 
 
 def test_an_object_that_propagation_lost_has_no_previous():
@@ -93,7 +93,7 @@ def test_mask_replaces_the_clicks_of_its_object_only():
     state = session(Click(0, 1, *RED), Click(0, 2, *GREEN), mask(0, 1, np.s_[20:22, 0:5]))
     assert (state.labels(0)[20:22, 0:5] == 1).all() and (state.labels(0) == 1).sum() == 10
     assert (state.labels(0) == 2).sum() == 36
-    assert [click.object for click in state.scene.frames[0].clicks] == [2]
+    assert [click.object for click in state.scene.frames[0].hints] == [2]
 
 
 def test_propagate_both_ways_from_the_middle():
@@ -267,7 +267,7 @@ REFUSALS = [
     (mask(0, 1, np.s_[0:1], size=(5, 6)), r"\[5, 6\].*\[24, 40\]"),
     (mask(9, 1, np.s_[0:1]), "frame 9"),
     (RemoveObject(2), "no object 2, objects are none yet"),
-    (Clear(0, 1), "no clicks or mask"),
+    (Clear(0, 1), "no clicks, strokes or mask"),
     (Undo(), "nothing to undo"),
     (Redo(), "nothing to redo"),
     (Propagate(), "no frame is annotated"),
