@@ -7,8 +7,10 @@ import pytest
 from ivs_jax.bench.conv import _forms, _plain, _plain_depthwise, run_conv
 from ivs_jax.bench.memory import SIZE, write_drifting_disk
 from ivs_jax.bench.models import run_models
+from ivs_jax.bench.rounds import Clip, run_rounds, spread
 from ivs_jax.io import open_video
 from ivs_jax.ops.conv import conv2d, depthwise_conv2d
+from tests.plain_engine import PlainPropagator
 
 
 def test_both_sides_of_every_row_compute_the_same(key):
@@ -49,3 +51,25 @@ def test_the_comparison_without_pytorch_names_the_extra(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "torch", None)
     with pytest.raises(ValueError, match=r"pip install 'ivs_jax\[torch\]'"):
         run_models((32, 48))
+
+
+def test_rounds_of_the_lengths_asked_for_are_measured():
+    propagator, seen = PlainPropagator(), []
+    found = run_rounds(
+        propagator,
+        spans=(2, 5),
+        size=(12, 20),
+        frames=9,
+        progress=lambda *at: seen.append(at),
+    )
+    assert [row.frames for row in found] == [2, 5] and seen == [(1, 2), (2, 2)]
+    assert [row.compilations for row in found] == [0, 0]
+    visited = [sorted(call[2]) for call in propagator.calls[1:]]
+    assert visited == [[3], [1]] * 2 + [[4, 5, 6], [1, 2]] * 2
+    each = [row.seconds / row.frames for row in found]
+    assert spread(found) == max(each) / min(each)
+    clip = Clip(9, (12, 20))
+    assert clip.disk(0).any() and (clip[0][clip.disk(0)] == 220).all()
+    assert not np.array_equal(clip[0], clip[8])
+    with pytest.raises(ValueError, match=r"span must be in 1\.\.6 of 9 frames, got 7"):
+        run_rounds(propagator, spans=(7,), frames=9)

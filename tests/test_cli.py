@@ -16,7 +16,8 @@ from PIL import Image
 
 from ivs_jax.cli import main
 from ivs_jax.cli.parse import parse_click, parse_exports, parse_mask
-from ivs_jax.interaction import Click
+from ivs_jax.interaction import Click, Scribble, Stroke
+from ivs_jax.interaction.davis_scribbles import write_scribbles
 from ivs_jax.io import VideoError, write_palette_png
 from ivs_jax.session import Engine
 from tests.plain_engine import PlainInteractor, PlainPropagator, PlainVideo
@@ -131,7 +132,7 @@ def test_segment_writes_everything(engines, frames, tmp_path, capsys):
     with Image.open(out / "sheet.png") as sheet:
         assert sheet.width > 3 * 320  # four frames a row
     assert len(json.loads((out / "session.json").read_text())["events"]) == 4
-    names = {"model": "click-small", "propagation": None, "refine": "NoBRS"}
+    names = {"model": "click-small", "interaction": None, "propagation": None, "refine": "NoBRS"}
     assert engines.asked == [names | {"budget": 60, "weights": ()}]
     table = capsys.readouterr().out
     for row in (
@@ -153,6 +154,27 @@ def test_a_mask_image_starts_objects(engines, frames, tmp_path):
     assert run("segment", frames, "--mask", f"2:{tmp_path / 'm.png'}", "--out", out) == 0
     for i in range(8):
         np.testing.assert_array_equal(labels(out, i), VIDEO.truth(i))
+
+
+def test_scribbles_of_several_frames(engines, frames, tmp_path, capsys):
+    strokes = (Stroke(1, ((6, 3), (7, 3))), Stroke(2, ((6, 11), (7, 11))))
+    later = Scribble(5, (Stroke(3, ((11, 19), (12, 19))), Stroke(0, ((30, 2), (38, 2)))))
+    path, out = tmp_path / "001.json", tmp_path / "out"
+    write_scribbles(path, "walk", [Scribble(0, strokes), later], VIDEO.size, len(VIDEO))
+    film = ("--overlay", out / "film.mp4")
+    assert run("segment", frames, "--scribbles", path, "--out", out, *film) == 0
+    np.testing.assert_array_equal(labels(out, 0) % 3, VIDEO.truth(0) % 3)
+    np.testing.assert_array_equal(labels(out, 7), VIDEO.truth(7))
+    kinds = [e["kind"] for e in json.loads((out / "session.json").read_text())["events"]]
+    assert kinds == ["scribble", "scribble", "propagate"]
+    assert re.search("strokes satisfied.*15 of 15 pixels", capsys.readouterr().out)
+
+
+def test_scribbles_for_another_video_are_refused(engines, frames, tmp_path, capsys):
+    path = tmp_path / "001.json"
+    write_scribbles(path, "walk", [Scribble(0, (Stroke(1, ((6, 3),)),))], VIDEO.size, 5)
+    assert run("segment", frames, "--scribbles", path) == 2
+    assert error_of(capsys).endswith("001.json: scribbles for 5 frames, the video has 8")
 
 
 def test_no_propagation(engines, frames, tmp_path):
@@ -183,6 +205,30 @@ def test_resume_goes_on_where_it_stopped(engines, frames, tmp_path):
     kinds = [e["kind"] for e in json.loads((again / "session.json").read_text())["events"]]
     assert kinds == ["click", "propagate", "click", "propagate"]
     assert labels(again, 4)[22, 30] == 1 and labels(out, 4)[22, 30] == 0
+
+
+def test_corrections_of_a_propagated_session_are_rounds(engines, frames, tmp_path):
+    out = tmp_path / "out"
+    assert run("segment", frames, *CLICK, "--out", out) == 0
+    clicks = [word for at in ("6:1:12,3", "2:1:8,3", "6:1:30,22:-") for word in ("--click", at)]
+    names = ("--interaction", "ipn-small", "--propagation", "stm-small")
+    saved = out / "session.json"
+    assert run("segment", frames, "--resume", saved, *clicks, *names, "--out", out) == 0
+    assert engines.asked[-1]["interaction"] == "ipn-small"
+    events = json.loads(saved.read_text())["events"]
+    rounds = [(e["start"], e["span"]) for e in events if e["kind"] == "propagate"]
+    assert rounds == [(None, "video"), (2, "round"), (6, "round")]  # in the order of marking
+
+
+def test_frames_to_look_at_next_are_named(engines, frames, tmp_path, capsys):
+    assert run("segment", frames, *CLICK, "--out", tmp_path, "--suggest", "3") == 0
+    found = re.search(r"look at next\s.*?((\d) \(0\.\d\d\)(, )?){3}\s", capsys.readouterr().out)
+    assert found is not None
+    args = ("segment", frames, *CLICK, "--out", tmp_path, "--no-propagate")
+    assert run(*args, "--suggest", "1") == 0
+    assert "none: no other frame was propagated" in capsys.readouterr().out
+    assert run(*args, "--suggest", "-1") == 2
+    assert "--suggest must not be negative, got -1" in error_of(capsys)
 
 
 def test_resume_with_another_engine_is_refused(engines, frames, tmp_path, capsys):

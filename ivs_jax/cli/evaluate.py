@@ -1,180 +1,13 @@
 """`ivs eval`: the protocols of the field, on data sets in their own layout."""
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from tyro.conf import Positional, UseAppendAction, arg, subcommand
+from tyro.conf import subcommand
 
-NOC_EXAMPLES = """Robot clicks until the mask is good enough: NoC@80, NoC@85, NoC@90, failures, SPC.
-
-FOLDER is GrabCut, Berkeley, SBD, DAVIS-345 or COCO_MVal as published, or has images/ and masks/
-with files of the same name, one object a mask. An interrupted run with --out goes on where it was.
-
-examples:
-  ivs eval noc GrabCut --refine f-BRS-B --out noc
-  ivs eval noc SBD --limit 500 --save-clicks clicks.jsonl
-  ivs eval noc SBD --replay clicks.jsonl --refine NoBRS
-  ivs eval noc GrabCut --protocol session --budget 60
-"""
-COMPARE_EXAMPLES = """NoC reports side by side: one table, and one figure with the curves of all.
-
-example:
-  ivs eval compare noc_brs/report.json noc_fbrs/report.json --out compared
-"""
-VOS_EXAMPLES = """Video object segmentation: prompt the first frame, propagate, measure J and F.
-
-ROOT has the layout of DAVIS: JPEGImages/480p, Annotations/480p, ImageSets.
-
-examples:
-  ivs eval vos DAVIS --prompt mask --out vos
-  ivs eval vos DAVIS --prompt clicks --clicks 3 --sequences blackswan,camel
-"""
-
-
-@dataclass(frozen=True)
-class Noc:
-    folder: Positional[Path]
-    """Data set."""
-    layout: Literal["grabcut", "davis", "masks", "sbd"] | None = None
-    """How the folder is laid out; default: recognised from what it holds."""
-    instances: bool = False
-    """With images/ and masks/: every id of a mask is an object of its own, 255 is ignored."""
-    model: str = "click-small"
-    """Network that answers clicks."""
-    refine: str | None = None
-    """Refinement: NoBRS, BRS, RGB-BRS, DistMap-BRS, f-BRS-A, f-BRS-B, f-BRS-C; default: that of
-    the network's paper, BRS for click-small."""
-    budget: int | None = None
-    """Network evaluations that refinement may spend on a click; default: the published limit."""
-    protocol: Literal["published", "session"] = "published"
-    """Refine by the letter of the papers (each click starts where the last one ended, f-BRS from
-    the second one on), or as a session does (every click must hold at once, and for itself)."""
-    weights: UseAppendAction[tuple[Path, ...]] = ()
-    """A weights file (see ivs convert), or a folder of them, instead of those that ship."""
-    batch: int | None = None
-    """So many objects at once, the robot on the device too; default: one after the other."""
-    limit: int | None = None
-    """Only the first so many objects."""
-    clicks: int = 20
-    """Clicks for an object at most."""
-    save_clicks: Path | None = None
-    """File for the clicks of every object, JSON lines."""
-    replay: Path | None = None
-    """Clicks that --save-clicks wrote, run again in place of the robot's."""
-    out: Path | None = None
-    """Folder for the report."""
-
-    def run(self) -> int:
-        from ivs_jax.cache import enable_compilation_cache
-        from ivs_jax.cli.show import progress_bar
-        from ivs_jax.evaluation.noc import open_click_dataset, run_noc
-        from ivs_jax.evaluation.noc_clicks import read_clicks
-        from ivs_jax.evaluation.noc_report import as_markdown
-        from ivs_jax.session.build import load_interactor
-        from ivs_jax.session.protocol import as_published
-
-        enable_compilation_cache()
-        dataset = open_click_dataset(self.folder, layout=self.layout, instances=self.instances)
-        replay = None if self.replay is None else read_clicks(self.replay)
-        if replay is not None:
-            dataset = dataset.only(replay)
-        published = self.protocol == "published"
-        interactor = load_interactor(
-            self.model,
-            refine=self.refine,
-            budget=self.budget,
-            weights=self.weights,
-            published=published,
-        )
-        with progress_bar("objects") as advance:
-            report = run_noc(
-                dataset,
-                as_published(interactor) if published else interactor,
-                limit=self.limit,
-                batch=self.batch,
-                max_clicks=self.clicks,
-                out=self.out,
-                replay=replay,
-                save_clicks=self.save_clicks,
-                progress=lambda done, total, _: advance(done, total),
-            )
-        print(as_markdown(report))
-        return 0
-
-
-@dataclass(frozen=True)
-class Compare:
-    reports: Positional[tuple[Path, ...]]
-    """The report.json of each run."""
-    out: Path
-    """Folder for compare.md and compare.png."""
-
-    def run(self) -> int:
-        from ivs_jax.evaluation.noc_compare import compare_reports
-
-        print(compare_reports(self.reports, self.out))
-        return 0
-
-
-@dataclass(frozen=True)
-class Vos:
-    root: Positional[Path]
-    """Data set."""
-    prompt: Literal["mask", "clicks"] = "mask"
-    """What the first frame is given: its true masks, or robot clicks."""
-    clicks: int = 3
-    """Robot clicks for an object, with --prompt clicks."""
-    sequences: Annotated[str, arg(metavar="NAME,...")] = ""
-    """Comma list of sequences; default: those of the split."""
-    split: str = "val"
-    """Name of the list of sequences."""
-    model: str = "click-small"
-    """Network that answers clicks; one that propagates takes the place of --propagation."""
-    propagation: str | None = None
-    """Network that carries masks to other frames; default: stm-small, or --model if it does."""
-    refine: str | None = None
-    """Refinement of clicks; default: that of the network's paper, BRS for click-small."""
-    weights: UseAppendAction[tuple[Path, ...]] = ()
-    """A weights file (see ivs convert), or a folder of them, instead of those that ship."""
-    out: Path | None = None
-    """Folder for the report."""
-
-    def run(self) -> int:
-        from ivs_jax.api.prompts import default_loader
-        from ivs_jax.cache import enable_compilation_cache
-        from ivs_jax.cli.show import progress_bar
-        from ivs_jax.evaluation.vos import run_vos
-        from ivs_jax.evaluation.vos_report import as_markdown
-        from ivs_jax.io import open_video
-        from ivs_jax.session import Engine
-
-        enable_compilation_cache()
-        load = default_loader()
-
-        def engine(folder: Path) -> Engine:
-            return load(
-                open_video(folder),
-                model=self.model,
-                propagation=self.propagation,
-                refine=self.refine,
-                weights=self.weights,
-            )
-
-        names = [name.strip() for name in self.sequences.split(",") if name.strip()]
-        with progress_bar("frames") as advance:
-            report = run_vos(
-                self.root,
-                engine,
-                sequences=names or None,
-                split=self.split,
-                prompt=self.prompt,
-                clicks=self.clicks,
-                out=self.out,
-                progress=lambda done, total, _: advance(done, total),
-            )
-        print(as_markdown(report))
-        return 0
+from ivs_jax.cli.evaluate_interactive import INTERACTIVE_EXAMPLES, Interactive
+from ivs_jax.cli.evaluate_noc import COMPARE_EXAMPLES, NOC_EXAMPLES, Compare, Noc
+from ivs_jax.cli.evaluate_vos import VOS_EXAMPLES, Vos
 
 
 @dataclass(frozen=True)
@@ -183,6 +16,7 @@ class Evaluate:
         Annotated[Noc, subcommand("noc", description=NOC_EXAMPLES)]
         | Annotated[Compare, subcommand("compare", description=COMPARE_EXAMPLES)]
         | Annotated[Vos, subcommand("vos", description=VOS_EXAMPLES)]
+        | Annotated[Interactive, subcommand("interactive", description=INTERACTIVE_EXAMPLES)]
     )
 
     def run(self) -> int:

@@ -1,8 +1,9 @@
 """Boundary measure F of DAVIS (Perazzi et al., CVPR 2016), as the 2017 evaluation computes it.
 
 A boundary pixel counts as right when the other mask has a boundary pixel within a disk of 0.8 % of
-the diagonal. The disk dilation is done as a nearest-neighbour query over the few boundary pixels:
-the same answer as dilating the maps, about ten times sooner at 480p.
+the diagonal. The disk dilation is done as a nearest-neighbour query over the few boundary pixels,
+which are looked for only around the masks: the same answer as dilating whole maps, more than ten
+times sooner at 480p.
 """
 
 import math
@@ -22,8 +23,9 @@ def f_measure(prediction: np.ndarray, truth: np.ndarray, *, bound: float = BOUND
     when it is 1 or more.
     """
     check_masks(prediction, truth)
-    found = np.argwhere(boundary_map(prediction))
-    wanted = np.argwhere(boundary_map(truth))
+    window = _window(prediction | truth)
+    found = np.argwhere(boundary_map(prediction[window]))
+    wanted = np.argwhere(boundary_map(truth[window]))
     if not len(found) or not len(wanted):
         return 1.0 if len(found) == len(wanted) else 0.0
     radius = boundary_radius(truth.shape, bound=bound)
@@ -47,6 +49,21 @@ def boundary_map(mask: np.ndarray) -> np.ndarray:
 def boundary_radius(shape: tuple[int, ...], *, bound: float = BOUND) -> int | float:
     """Radius of the disk in pixels for a frame of `shape` (H, W): 8 at 480 x 854."""
     return bound if bound >= 1 else math.ceil(bound * math.hypot(shape[0], shape[1]))
+
+
+def _window(mask: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns of the mask and one more on each side, where the frame has them.
+
+    Outside, nothing differs from its neighbours; and the last row and column of the window are
+    either empty or those of the frame, so that the map's rule for them fits.
+    """
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    if not len(rows):
+        return slice(0), slice(0)
+    return (
+        slice(max(0, int(rows[0]) - 1), int(rows[-1]) + 2),
+        slice(max(0, int(columns[0]) - 1), int(columns[-1]) + 2),
+    )
 
 
 def _share_near(points: np.ndarray, others: np.ndarray, radius: float) -> float:

@@ -9,32 +9,21 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
 
-import numpy as np
-
+from ivs_jax.evaluation import noc_device
 from ivs_jax.evaluation.click_dataset import ClickSample, open_click_dataset
-from ivs_jax.evaluation.noc_clicks import Click, ClicksByName, replay_problem, write_clicks
-from ivs_jax.evaluation.noc_config import noc_config, threshold_of
+from ivs_jax.evaluation.noc_clicks import ClicksByName, write_clicks
+from ivs_jax.evaluation.noc_config import noc_config
 from ivs_jax.evaluation.noc_log import NocLog
+from ivs_jax.evaluation.noc_page import write_noc_page
 from ivs_jax.evaluation.noc_report import NocReport, Trial, summarise, write_report
-from ivs_jax.evaluation.region import iou
+from ivs_jax.evaluation.noc_trial import ClickInteractor, run_trial
+from ivs_jax.evaluation.page import PAGE
 from ivs_jax.evaluation.report import device_description
-from ivs_jax.interaction.robot import next_click
-from ivs_jax.types import Clicks, Interaction, make_clicks
 
 __all__ = ["NocReport", "Trial", "open_click_dataset", "run_noc", "run_trial"]
 
 LOG = "progress.jsonl"
-
-
-class ClickInteractor(Protocol):
-    """What is measured. Optional attributes: `name`, `refine`, `config` (of the refinement),
-    `threshold` (mask = p > threshold), `fingerprint` (changes with the weights: guards a log)."""
-
-    def predict(
-        self, image: np.ndarray, clicks: Clicks, previous: np.ndarray | None
-    ) -> Interaction: ...
 
 
 def run_noc(
@@ -45,6 +34,7 @@ def run_noc(
     max_clicks: int = 20,
     target: float = 0.90,
     out: str | Path | None = None,
+    page: str | Path | None = None,
     workers: int = 1,
     batch: int | None = None,
     replay: ClicksByName | None = None,
@@ -59,6 +49,7 @@ def run_noc(
       limit: only the first so many objects.
       out: folder for report.json, report.md, per_object.csv and curve.png. While the run goes on
         it holds one line per finished object, from which an interrupted run resumes.
+      page: folder for report.html, see `noc_page`.
       batch: this many objects at once, the robot on the device too (`noc_device`); for a
         `session.click.ClickInteractor`. Without it objects are clicked one after the other.
       replay: clicks of each object instead of the robot's, see `noc_clicks.read_clicks`; objects
@@ -105,55 +96,16 @@ def run_noc(
     )
     if out is not None:
         write_report(report, trials, Path(out))
+    if page is not None:
+        places = {name: place for place, name in enumerate(_names(samples))}
+        write_noc_page(
+            Path(page) / PAGE, report, trials, lambda name: ClickSample(*samples[places[name]])
+        )
     if save_clicks is not None:
         write_clicks(save_clicks, trials)
     if log:
         log.path.unlink()  # finished: the next run measures afresh
     return report
-
-
-def run_trial(
-    sample: ClickSample,
-    interactor: ClickInteractor,
-    *,
-    max_clicks: int = 20,
-    target: float = 0.90,
-    replay: Sequence[Click] | None = None,
-) -> Trial:
-    """Clicks one object until the target or the last click; with `replay`, exactly those."""
-    name, image, mask, ignore = sample
-    problem = unusable(sample)
-    if replay is not None and not problem:
-        problem = replay_problem(replay, mask.shape, max_clicks)
-    if problem:
-        return Trial(name, skipped=problem)
-    threshold = threshold_of(interactor)
-    trial, probability = Trial(name), None
-    prediction = np.zeros(mask.shape, bool)
-    while len(trial.ious) < max_clicks:
-        if replay is None:
-            click = next_click(mask, prediction, ignore=ignore, clicked=trial.clicks)
-        else:
-            click = replay[len(trial.clicks)] if len(trial.clicks) < len(replay) else None
-        if click is None:
-            break
-        trial.clicks.append(click)
-        points, labels = [c[:2] for c in trial.clicks], [c[2] for c in trial.clicks]
-        try:
-            answer = interactor.predict(
-                image, make_clicks(points, labels, capacity=click_capacity(max_clicks)), probability
-            )
-        except ValueError as error:
-            return Trial(name, skipped=f"click {len(points)}: {error}")
-        probability = _checked(answer.probability, mask.shape, name)
-        prediction = probability > threshold
-        trial.ious.append(iou(prediction, mask, ignore=ignore))
-        trial.satisfied.append(all(prediction[y, x] == (k == 1) for x, y, k in trial.clicks))
-        trial.evaluations.append(int(answer.evaluations))
-        trial.compile_seconds += float(answer.seconds.get("compile", 0.0))
-        if replay is None and trial.ious[-1] >= target:
-            break
-    return trial
 
 
 def _measure(
@@ -204,48 +156,14 @@ def _measure_batches(
     batch: int,
 ) -> Iterator[Trial]:
     """Trials in the order in which they are finished, those of the log first."""
-    from ivs_jax.evaluation.noc_device import measure_batches  # it imports this module
-
     names = _names(samples)[:total]
     done = log.done if log else {}
     yield from (done[name] for name in names if name in done)
     left = [index for index, name in enumerate(names) if name not in done]
-    yield from measure_batches(
+    yield from noc_device.measure_batches(
         samples, left, interactor, max_clicks=max_clicks, target=target, batch=batch
     )
 
 
 def _names(samples: Sequence[ClickSample]) -> list[str]:
     return list(getattr(samples, "names", None) or (sample[0] for sample in samples))
-
-
-def click_capacity(max_clicks: int) -> int:
-    """One capacity for every click of a run: nothing is compiled after the first."""
-    return max(32, max_clicks)
-
-
-def unusable(sample: ClickSample) -> str | None:
-    """Why this object cannot be measured, or None."""
-    _, image, mask, ignore = sample
-    if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8:
-        return f"image must be [H, W, 3] uint8, found {image.shape} {image.dtype}"
-    for name, array in (("mask", mask), ("ignore", ignore)):
-        if array is None:
-            continue
-        if array.dtype != np.bool_ or array.shape != image.shape[:2]:
-            size = image.shape[:2]
-            return f"{name} is {array.shape} {array.dtype}, expected {size} bool as the image"
-    if not (mask if ignore is None else mask & ~ignore).any():
-        return "mask without object"
-    return None
-
-
-def _checked(probability: np.ndarray, shape: tuple[int, ...], name: str) -> np.ndarray:
-    """A wrong answer of the system under test stops the run: leaving it out would flatter it."""
-    probability = np.asarray(probability)
-    if probability.shape != shape or not np.isfinite(probability).all():
-        finite = "finite" if np.isfinite(probability).all() else "with NaN or infinity"
-        raise ValueError(
-            f"{name}: the interactor returned {probability.shape} {finite}, expected {shape} finite"
-        )
-    return probability

@@ -17,7 +17,6 @@ import numpy as np
 from ivs_jax.cache import CompileClock
 from ivs_jax.evaluation.click_dataset import ClickSample
 from ivs_jax.evaluation.devices import over_devices
-from ivs_jax.evaluation.noc import click_capacity, unusable
 from ivs_jax.evaluation.noc_program import (
     Objects,
     Progress,
@@ -29,6 +28,7 @@ from ivs_jax.evaluation.noc_program import (
     run_turns,
 )
 from ivs_jax.evaluation.noc_report import Trial
+from ivs_jax.evaluation.noc_trial import click_capacity, unusable
 from ivs_jax.ops.padding import padded_sides
 from ivs_jax.session.click import FRAME_MULTIPLE, ClickInteractor
 from ivs_jax.session.device_click import blank_start, look

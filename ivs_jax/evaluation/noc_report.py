@@ -135,15 +135,34 @@ def write_report(report: NocReport, trials: Sequence[Trial], out: Path) -> None:
     write_json(out / "report.json", asdict(report))
     write_text(out / "report.md", as_markdown(report) + "\n![mean IoU per click](curve.png)\n")
     write_text(out / "per_object.csv", _csv(trials))
-    write_figure(out / "curve.png", _curve(report))
+    write_figure(out / "curve.png", curve(report))
 
 
 def as_markdown(report: NocReport) -> str:
     """The report as a page."""
-    level_rows: list[list[Any]] = [
-        [f"{q} %", report.noc[q], report.failures[q], report.at_cap[q]] for q in report.noc
+    refine = f", refinement {report.refine}" if report.refine else ""
+    refine += "".join(f", {key} {value}" for key, value in report.options.items())
+    page = [
+        f"# NoC on {report.dataset}: {report.model}{refine}\n",
+        f"{report.objects} objects, {report.clicks} clicks (at most {report.max_clicks} each), "
+        f"{len(report.skipped)} skipped.{' Clicks from a file, no robot.' * bool(report.replay)}\n",
+        markdown_table(["IoU", "NoC", "never reached", "at the cap"], level_rows(report)),
+        markdown_table(["", "value"], fact_rows(report)),
     ]
-    facts: list[list[Any]] = [
+    if report.skipped:
+        rows = [[entry["name"], entry["reason"]] for entry in report.skipped]
+        page.append(markdown_table(["skipped", "reason"], rows))
+    return "\n".join(page)
+
+
+def level_rows(report: NocReport) -> list[list[Any]]:
+    """Level, NoC, never reached, at the cap: a row for each level."""
+    return [[f"{q} %", report.noc[q], report.failures[q], report.at_cap[q]] for q in report.noc]
+
+
+def fact_rows(report: NocReport) -> list[list[Any]]:
+    """What else was measured: name and value."""
+    return [
         ["mean IoU after 1 / 3 / last click", _iou_cell(report.mean_iou)],
         ["answers that agree with every click", f"{100 * report.satisfied:.1f} %"],
         ["network evaluations per click", report.evaluations],
@@ -152,19 +171,6 @@ def as_markdown(report: NocReport) -> str:
         ["objects at once", report.batch or report.workers],
         ["device", report.device],
     ]
-    refine = f", refinement {report.refine}" if report.refine else ""
-    refine += "".join(f", {key} {value}" for key, value in report.options.items())
-    page = [
-        f"# NoC on {report.dataset}: {report.model}{refine}\n",
-        f"{report.objects} objects, {report.clicks} clicks (at most {report.max_clicks} each), "
-        f"{len(report.skipped)} skipped.{' Clicks from a file, no robot.' * bool(report.replay)}\n",
-        markdown_table(["IoU", "NoC", "never reached", "at the cap"], level_rows),
-        markdown_table(["", "value"], facts),
-    ]
-    if report.skipped:
-        rows = [[entry["name"], entry["reason"]] for entry in report.skipped]
-        page.append(markdown_table(["skipped", "reason"], rows))
-    return "\n".join(page)
 
 
 def _csv(trials: Sequence[Trial]) -> str:
@@ -181,7 +187,8 @@ def _csv(trials: Sequence[Trial]) -> str:
     return text.getvalue()
 
 
-def _curve(report: NocReport) -> Figure:
+def curve(report: NocReport) -> Figure:
+    """Mean IoU after each click."""
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.add_subplot()
     axes.plot(range(1, len(report.mean_iou) + 1), report.mean_iou, marker="o", markersize=3)

@@ -33,18 +33,26 @@ def write_json(path: str | Path, value: Any) -> None:
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A Markdown table; floats with three decimals, the first column to the left."""
     lines = [_row(header), _row([":--"] + ["--:"] * (len(header) - 1))]
-    return "\n".join(lines + [_row([_cell(value) for value in row]) for row in rows]) + "\n"
+    lines += [_row([cell(value).replace("|", "\\|") for value in row]) for row in rows]
+    return "\n".join(lines) + "\n"
 
 
 def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _cell(value: Any) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else str(value).replace("|", "\\|")
+def cell(value: Any) -> str:
+    """A value as tables show it: floats with three decimals, never -0.000."""
+    return f"{value:z.3f}" if isinstance(value, float) else str(value)
 
 
 def write_figure(path: str | Path, figure: Figure) -> None:
     """Writes a Matplotlib figure as an image, as a whole or not at all."""
     with atomic(path) as temporary:
         figure.savefig(temporary, dpi=110)
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Writes `content` to `path` as a whole or not at all."""
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)

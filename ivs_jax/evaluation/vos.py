@@ -1,8 +1,7 @@
-"""Semi-supervised video segmentation in the DAVIS layout: prompt frame 0, propagate, J and F.
+"""Semi-supervised video segmentation: prompt frame 0, propagate, J and F.
 
-The prompt is frame 0's true mask of every object, or robot clicks on frame 0. As in the official
-evaluation the first and the last frame are not scored, void is not applied, and the mean is over
-all objects of all sequences, each with the same weight. Objects are those of frame 0.
+The prompt is frame 0's true mask of every object, or robot clicks on frame 0. What is scored and
+how: `vos_scores`; means over all objects of all sequences, each with the same weight.
 """
 
 import time
@@ -12,17 +11,18 @@ from typing import Literal
 
 import numpy as np
 
-from ivs_jax.evaluation.boundary import f_measure
-from ivs_jax.evaluation.davis import DavisSequence, open_davis, read_objects
+from ivs_jax.evaluation.davis import DavisSequence
 from ivs_jax.evaluation.region import iou
 from ivs_jax.evaluation.report import device_description
-from ivs_jax.evaluation.vos_report import (
+from ivs_jax.evaluation.strips import strip_jpeg
+from ivs_jax.evaluation.vos_files import write_report
+from ivs_jax.evaluation.vos_report import Measured, VosReport, summarise
+from ivs_jax.evaluation.vos_scores import (
     ObjectScores,
     SequenceScores,
-    VosReport,
-    summarise,
-    write_report,
-    write_strip,
+    objects_of,
+    score_frames,
+    scored_frames,
 )
 from ivs_jax.interaction.events import Click, Mask, Propagate
 from ivs_jax.interaction.robot import next_click
@@ -30,31 +30,29 @@ from ivs_jax.io import encode_rle
 from ivs_jax.session import Engine, State, start, step
 
 Prompt = Literal["mask", "clicks"]
-STRIP_FRAMES = 5
+Progress = Callable[[int, int, str], None]
 
 
 def run_vos(
-    root: str | Path,
+    sequences: Sequence[DavisSequence],
     load_engine: Callable[[Path], Engine],
     *,
-    sequences: Sequence[str] | None = None,
-    split: str = "val",
-    resolution: str = "480p",
+    dataset: str,
     prompt: Prompt = "mask",
     clicks: int = 3,
     out: str | Path | None = None,
-    progress: Callable[[int, int, str], None] | None = None,
+    page: str | Path | None = None,
+    progress: Progress | None = None,
 ) -> VosReport:
-    """Evaluates an engine on a DAVIS tree and returns (and writes) the report.
+    """Evaluates an engine on sequences and returns (and writes) the report.
 
     Args:
-      root: of the DAVIS layout, see `evaluation.davis`.
+      sequences: see `evaluation.davis`.
       load_engine: folder of frames -> engine; called once a sequence, its video is closed after.
-      sequences: names, instead of those of `split`.
+      dataset: what the report calls the sequences.
       prompt: "mask" gives frame 0's true masks, "clicks" robot clicks on frame 0.
       clicks: at most so many clicks an object; fewer where no error is left.
-      out: folder for report.json, report.md, per_frame.csv and, per sequence, a plot of J over
-        time and a strip of frames (prediction above truth).
+      out, page: folders for files and for the page, see `vos_files.write_report`.
       progress: called with (frames propagated, frames to propagate, sequence).
 
     Sequences without an object on frame 0 are listed in `skipped`, in no mean.
@@ -64,38 +62,29 @@ def run_vos(
         raise ValueError(
             f"expected prompt 'mask' or 'clicks' and clicks >= 1, found {prompt!r} and {clicks}"
         )
-    found = open_davis(root, sequences=sequences, split=split, resolution=resolution)
-    scores: list[SequenceScores] = []
-    skipped: list[dict[str, str]] = []
+    measured = Measured()
     model = ""
-    for sequence in found:
+    for sequence in sequences:
         engine = load_engine(sequence.frames)
         model = engine.name
         try:
-            state, scored = _run_sequence(sequence, engine, prompt, clicks, progress)
-            if scored is None:
-                skipped.append({"name": sequence.name, "reason": "no object on the first frame"})
-                continue
-            scores.append(scored)
-            if out is not None:
-                write_strip(Path(out), sequence, state, STRIP_FRAMES)
+            state, scores = _run_sequence(sequence, engine, prompt, clicks, progress)
+            measured.add(sequence.name, scores)
+            if scores and (out or page):
+                measured.strips[sequence.name] = _strip(sequence, state)
         finally:
             close = getattr(engine.video, "close", None)
             if close:
                 close()
     report = summarise(
-        scores,
-        dataset=Path(root).resolve().name,
-        split=",".join(sequences) if sequences else split,
-        resolution=resolution,
+        measured,
+        dataset=dataset,
         prompt=prompt,
         clicks=clicks if prompt == "clicks" else 0,
         model=model,
         device=device_description(),
-        skipped=skipped,
     )
-    if out is not None:
-        write_report(report, scores, Path(out))
+    write_report(report, measured, out=out, page=page)
     return report
 
 
@@ -104,7 +93,7 @@ def _run_sequence(
     engine: Engine,
     prompt: Prompt,
     clicks: int,
-    progress: Callable[[int, int, str], None] | None,
+    progress: Progress | None,
 ) -> tuple[State, SequenceScores | None]:
     """Prompt, propagation and scores of one sequence; no scores if frame 0 has no object."""
     video, name = engine.video, sequence.name
@@ -113,8 +102,8 @@ def _run_sequence(
             f"{sequence.frames}: the engine's video has {len(video)} frames, "
             f"expected {len(sequence.annotations)}"
         )
-    truth = read_objects(sequence.annotations[0], video.size)
-    objects = [int(number) for number in np.unique(truth) if number]
+    truth = sequence.truth(0, video.size)
+    objects = objects_of(truth)
     state = start(engine)
     if not objects:
         return state, None
@@ -133,7 +122,7 @@ def _run_sequence(
         progress=(lambda done, total, _: progress(done, total, name)) if progress else None,
     )
     seconds = time.perf_counter() - began
-    return state, _scored(sequence, state, objects, prompted, seconds)
+    return state, _scored(sequence, state, prompted, seconds)
 
 
 def _clicked(state: State, number: int, wanted: np.ndarray, clicks: int) -> State:
@@ -150,23 +139,28 @@ def _clicked(state: State, number: int, wanted: np.ndarray, clicks: int) -> Stat
 
 
 def _scored(
-    sequence: DavisSequence,
-    state: State,
-    objects: Sequence[int],
-    prompted: dict[int, float],
-    seconds: float,
+    sequence: DavisSequence, state: State, prompted: dict[int, float], seconds: float
 ) -> SequenceScores:
-    count = len(sequence.annotations)
-    frames = range(1, count - 1)
-    j = np.zeros((len(objects), len(frames)))
-    f = np.zeros_like(j)
-    for column, frame in enumerate(frames):
-        truth = read_objects(sequence.annotations[frame], state.engine.video.size)
-        labels = state.labels(frame)
-        for row, number in enumerate(objects):
-            j[row, column] = iou(labels == number, truth == number)
-            f[row, column] = f_measure(labels == number, truth == number)
+    """`prompted`: object -> J of frame 0."""
+    count, size = len(sequence.annotations), state.engine.video.size
+    j, f = score_frames(
+        lambda frame: sequence.truth(frame, size),
+        state.labels,
+        list(prompted),
+        scored_frames(count),
+    )
     scores = {
-        number: ObjectScores(j[row], f[row], prompted[number]) for row, number in enumerate(objects)
+        number: ObjectScores(j[row], f[row], prompted[number])
+        for row, number in enumerate(prompted)
     }
-    return SequenceScores(sequence.name, scores, count - 1, seconds)
+    return SequenceScores(sequence.name, scores, count, seconds)
+
+
+def _strip(sequence: DavisSequence, state: State) -> bytes:
+    video = state.engine.video
+    return strip_jpeg(
+        range(len(video)),
+        lambda frame: video[frame],
+        state.labels,
+        lambda frame: sequence.truth(frame, video.size),
+    )

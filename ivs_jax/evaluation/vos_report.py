@@ -1,42 +1,45 @@
-"""Record, summary, files and pictures of a video evaluation."""
+"""Record and summary of a video evaluation, and its rows for tables."""
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
-from matplotlib.figure import Figure
-
-from ivs_jax.evaluation.davis import DavisSequence, read_objects
 from ivs_jax.evaluation.region import Mean
-from ivs_jax.evaluation.report import markdown_table, write_figure, write_json, write_text
-from ivs_jax.evaluation.series import Statistics, average, statistics
-from ivs_jax.io import atomic, contact_sheet, davis_palette, overlay
-from ivs_jax.session import State
+from ivs_jax.evaluation.report import markdown_table
+from ivs_jax.evaluation.series import average, statistics
+from ivs_jax.evaluation.vos_scores import ObjectScores, SequenceScores
 
-STRIP_WIDTH = 240  # pixels of one frame in a strip
-
-
-@dataclass(frozen=True)
-class ObjectScores:
-    """One object: `j` and `f` `[T - 2]` of the scored frames, and J of frame 0 after the prompt."""
-
-    j: np.ndarray
-    f: np.ndarray
-    prompted: float
+MEASURES = (
+    "J&F-Mean",
+    "J-Mean",
+    "J-Recall",
+    "J-Decay",
+    "F-Mean",
+    "F-Recall",
+    "F-Decay",
+)  # the order and the names of the official tables
 
 
-@dataclass(frozen=True)
-class SequenceScores:
-    """One sequence: scores by object id, frames propagated and the seconds that took."""
+@dataclass
+class Measured:
+    """What a run collects, sequence by sequence.
 
-    name: str
-    objects: Mapping[int, ObjectScores]
-    propagated: int
-    seconds: float
+    Attributes:
+      scores: of the sequences that were measured.
+      skipped: `{"name", "reason"}` of the others.
+      strips: sequence -> JPEG, see `strips`.
+    """
+
+    scores: list[SequenceScores] = field(default_factory=list)
+    skipped: list[dict[str, str]] = field(default_factory=list)
+    strips: dict[str, bytes] = field(default_factory=dict)
+
+    def add(self, name: str, scores: SequenceScores | None) -> None:
+        """The scores of a sequence; None if it has no object on its first frame."""
+        if scores is None:
+            self.skipped.append({"name": name, "reason": "no object on the first frame"})
+        else:
+            self.scores.append(scores)
 
 
 @dataclass(frozen=True)
@@ -44,78 +47,63 @@ class VosReport:
     """Result of a video evaluation; `asdict` of it is report.json.
 
     Attributes:
+      dataset: name of the set, and what of it was measured.
+      prompt: "mask" or "clicks" on the first frame; "results" if masks on disk were scored.
+      clicks: most clicks an object; 0 for the other prompts.
+      model: name of the engine, or of the results.
       jf: mean of the means of J and F.
       j, f: `mean`, `recall` (share of frames above 0.5), `decay`; mean over objects.
-      first_frame_j: mean J of frame 0 after the prompt: 1 for a mask, less for clicks.
+      first_frame_j: mean J of frame 0 after the prompt: 1 for a mask, less for clicks. None for
+        results.
       fps: propagated frames per second of wall time, decoding and packing of masks included. The
-        first sequence, which compiles, is left out unless it is the only one.
-      sequences: per sequence `jf`, `j`, `f`, `objects`, `frames`, `fps`.
+        first sequence, which compiles, is left out unless it is the only one. None for results.
+      sequences: per sequence `jf`, `j`, `f`, `objects` (the same by id), `frames`, `fps`.
       skipped: `{"name", "reason"}` of every sequence that was not measured.
     """
 
     dataset: str
-    split: str
-    resolution: str
     prompt: str
     clicks: int
     model: str
     jf: float
     j: dict[str, float]
     f: dict[str, float]
-    first_frame_j: float
+    first_frame_j: float | None
     objects: int
-    fps: float
+    fps: float | None
     sequences: dict[str, Any]
     device: str
     skipped: list[dict[str, str]]
 
 
 def summarise(
-    scores: Sequence[SequenceScores], *, skipped: list[dict[str, str]], **facts: Any
+    measured: Measured, *, dataset: str, prompt: str, clicks: int, model: str, device: str
 ) -> VosReport:
     """Means over all objects of all sequences. Raises ValueError when there is none."""
-    if not scores:
-        raise ValueError(f"{facts['dataset']}: no sequence could be measured, skipped {skipped}")
-    everything = [scored for sequence in scores for scored in sequence.objects.values()]
-    prompted = Mean()
-    for scored in everything:
-        prompted = prompted.add(scored.prompted)
-    timed = scores[1:] or scores
+    if not measured.scores:
+        raise ValueError(f"{dataset}: no sequence could be measured, skipped {measured.skipped}")
+    everything = [scored for one in measured.scores for scored in one.objects.values()]
     return VosReport(
-        **facts,
+        dataset=dataset,
+        prompt=prompt,
+        clicks=clicks,
+        model=model,
         **_means(everything),
-        first_frame_j=prompted.value,
+        first_frame_j=_mean(scored.prompted for scored in everything),
         objects=len(everything),
-        fps=sum(s.propagated for s in timed) / sum(s.seconds for s in timed),
-        sequences={sequence.name: _sequence(sequence) for sequence in scores},
-        skipped=skipped,
+        fps=_speed(measured.scores[1:] or measured.scores),
+        sequences={one.name: _sequence(one) for one in measured.scores},
+        device=device,
+        skipped=measured.skipped,
     )
-
-
-def write_report(report: VosReport, scores: Sequence[SequenceScores], out: Path) -> None:
-    """Writes report.json, report.md, per_frame.csv and plots/<sequence>.png into `out`."""
-    write_json(out / "report.json", asdict(report))
-    write_text(out / "report.md", as_markdown(report))
-    write_text(out / "per_frame.csv", _csv(scores))
-    for sequence in scores:
-        write_figure(out / "plots" / f"{sequence.name}.png", _plot(sequence))
 
 
 def as_markdown(report: VosReport) -> str:
     """The report as a page."""
-    header = ["sequence", "J&F", "J mean", "J recall", "J decay", "F mean", "F recall", "F decay"]
-    rows: list[list[Any]] = [
-        [name, scores["jf"], *scores["j"].values(), *scores["f"].values(), scores["fps"]]
-        for name, scores in report.sequences.items()
-    ]
-    whole = ["**all objects**", report.jf, *report.j.values(), *report.f.values(), report.fps]
-    prompt = f"{report.clicks} robot clicks" if report.prompt == "clicks" else "the true mask"
     page = [
-        f"# {report.dataset} {report.split} at {report.resolution}: {report.model}\n",
-        f"{report.objects} objects of {len(report.sequences)} sequences, from {prompt} on frame 0 "
-        f"(J of frame 0: {report.first_frame_j:.3f}), on {report.device}. The first and the last "
-        "frame are not scored.\n",
-        markdown_table([*header, "frames/s"], [*rows, whole]),
+        f"# {report.dataset}: {report.model}\n",
+        f"{described(report)}\n",
+        markdown_table(["sequence", *columns(report)], [*sequence_rows(report), total_row(report)]),
     ]
     if report.skipped:
         skips = [[entry["name"], entry["reason"]] for entry in report.skipped]
@@ -123,23 +111,65 @@ def as_markdown(report: VosReport) -> str:
     return "\n".join(page)
 
 
-def write_strip(out: Path, sequence: DavisSequence, state: State, count: int) -> None:
-    """Writes strips/<sequence>.png: `count` frames over time, prediction above truth."""
-    video = state.engine.video
-    chosen = np.unique(np.linspace(0, len(video) - 1, count).round().astype(int)).tolist()
-    truths = [read_objects(sequence.annotations[frame], video.size) for frame in chosen]
-    images = [overlay(video[frame], state.labels(frame)) for frame in chosen]
-    images += [overlay(video[f], labels) for f, labels in zip(chosen, truths, strict=True)]
-    titles = [f"frame {frame}" for frame in chosen] + ["truth"] * len(chosen)
-    sheet = contact_sheet(images, titles, columns=len(chosen), width=STRIP_WIDTH)
-    with atomic(out / "strips" / f"{sequence.name}.png") as temporary:
-        sheet.save(temporary)
+def described(report: VosReport) -> str:
+    """What was measured and how, in two sentences."""
+    how = {
+        "mask": "from the true mask on frame 0",
+        "clicks": f"from {report.clicks} robot clicks on frame 0",
+        "results": "masks read from disk",
+    }[report.prompt]
+    if report.first_frame_j is not None:
+        how += f" (J of frame 0: {report.first_frame_j:.3f}), on {report.device}"
+    return (
+        f"{report.objects} objects of {len(report.sequences)} sequences, {how}. "
+        "The first and the last frame are not scored."
+    )
+
+
+def columns(report: VosReport) -> list[str]:
+    """Heads of the columns of `sequence_rows` after the name."""
+    names = [name.replace("-", " ") for name in MEASURES]
+    return names if report.fps is None else [*names, "frames/s"]
+
+
+def sequence_rows(report: VosReport) -> list[list[Any]]:
+    """A row for each sequence: name and the values of `columns`."""
+    return [[name, *_row(report, scores)] for name, scores in report.sequences.items()]
+
+
+def total_row(report: VosReport) -> list[Any]:
+    """The row of the whole set."""
+    return ["all objects", *_row(report, asdict(report))]
+
+
+def _row(report: VosReport, scores: Mapping[str, Any]) -> list[Any]:
+    return measures(scores) if report.fps is None else [*measures(scores), scores["fps"]]
+
+
+def measures(scores: Mapping[str, Any]) -> list[float]:
+    """The values of MEASURES from a mapping with `jf`, `j` and `f`."""
+    return [scores["jf"], *scores["j"].values(), *scores["f"].values()]
 
 
 def _means(objects: Sequence[ObjectScores]) -> dict[str, Any]:
-    j: Statistics = average(statistics(scored.j) for scored in objects)
-    f: Statistics = average(statistics(scored.f) for scored in objects)
+    j = average(statistics(scored.j) for scored in objects)
+    f = average(statistics(scored.f) for scored in objects)
     return {"jf": (j.mean + f.mean) / 2, "j": j._asdict(), "f": f._asdict()}
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    total = Mean()
+    for value in values:
+        if value is not None:
+            total = total.add(value)
+    return total.value if total.count else None
+
+
+def _speed(scores: Sequence[SequenceScores]) -> float | None:
+    timed = [(one.frames - 1, one.seconds) for one in scores if one.seconds is not None]
+    if not timed:
+        return None
+    return sum(frames for frames, _ in timed) / sum(seconds for _, seconds in timed)
 
 
 def _sequence(scores: SequenceScores) -> dict[str, Any]:
@@ -149,30 +179,6 @@ def _sequence(scores: SequenceScores) -> dict[str, Any]:
             str(number): {**_means([scored]), "first_frame_j": scored.prompted}
             for number, scored in scores.objects.items()
         },
-        "frames": scores.propagated + 1,
-        "fps": scores.propagated / scores.seconds,
+        "frames": scores.frames,
+        "fps": _speed([scores]),
     }
-
-
-def _csv(scores: Sequence[SequenceScores]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["sequence", "object", "frame", "j", "f"])
-    for sequence in scores:
-        for number, scored in sequence.objects.items():
-            for frame, (j, f) in enumerate(zip(scored.j, scored.f, strict=True), 1):
-                writer.writerow([sequence.name, number, frame, f"{j:.6f}", f"{f:.6f}"])
-    return text.getvalue()
-
-
-def _plot(sequence: SequenceScores) -> Figure:
-    figure = Figure(figsize=(7, 3), layout="constrained")
-    axes = figure.add_subplot()
-    for number, scored in sequence.objects.items():
-        colour = davis_palette()[number] / 255
-        label = f"object {number}, J {scored.j.mean():.3f}"
-        axes.plot(range(1, len(scored.j) + 1), scored.j, color=colour, label=label)
-    axes.set(xlabel="frame", ylabel="J", ylim=(0, 1.02), title=sequence.name)
-    axes.grid(alpha=0.3)
-    axes.legend(loc="lower left", fontsize=8)
-    return figure

@@ -1,61 +1,12 @@
 """J and F against plain references written from the definition."""
 
-import math
-
 import numpy as np
 import pytest
 
 from ivs_jax.evaluation.boundary import boundary_map, boundary_radius, f_measure
 from ivs_jax.evaluation.region import Mean, iou
 from ivs_jax.evaluation.series import Statistics, average, statistics
-
-
-def plain_iou(a, b):
-    pairs = list(zip(a.ravel().tolist(), b.ravel().tolist(), strict=True))
-    union = sum(x or y for x, y in pairs)
-    return sum(x and y for x, y in pairs) / union if union else 1.0
-
-
-def plain_boundary(mask):
-    height, width = mask.shape
-    edge = np.zeros(mask.shape, bool)
-    for y in range(height):
-        for x in range(width):
-            right, down = x + 1 < width, y + 1 < height
-            edge[y, x] |= right and mask[y, x] != mask[y, x + 1]
-            edge[y, x] |= down and mask[y, x] != mask[y + 1, x]
-            edge[y, x] |= right and down and mask[y, x] != mask[y + 1, x + 1]
-    return edge
-
-
-def plain_dilate(edge, radius):
-    height, width = edge.shape
-    out, reach = np.zeros_like(edge), int(radius)
-    for y, x in np.argwhere(edge):
-        for dy in range(-reach, reach + 1):
-            for dx in range(-reach, reach + 1):
-                inside = 0 <= y + dy < height and 0 <= x + dx < width
-                if inside and dx * dx + dy * dy <= radius * radius:
-                    out[y + dy, x + dx] = True
-    return out
-
-
-def plain_f(a, b, bound):
-    edge_a, edge_b = plain_boundary(a), plain_boundary(b)
-    radius = (
-        bound if bound >= 1 else math.ceil(bound * math.sqrt(a.shape[0] ** 2 + a.shape[1] ** 2))
-    )
-    near_a, near_b = plain_dilate(edge_a, radius), plain_dilate(edge_b, radius)
-    n_a, n_b = edge_a.sum(), edge_b.sum()
-    if n_a == 0 and n_b == 0:
-        return 1.0
-    if n_a == 0:
-        precision, recall = 1.0, 0.0
-    elif n_b == 0:
-        precision, recall = 0.0, 1.0
-    else:
-        precision, recall = (edge_a & near_b).sum() / n_a, (edge_b & near_a).sum() / n_b
-    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+from tests.evaluation.plain_scores import plain_boundary, plain_f, plain_iou
 
 
 def blob(rng, shape):
@@ -77,6 +28,16 @@ def test_j_and_f_equal_the_plain_definitions(seed, bound):
     assert (boundary_map(a) == plain_boundary(a)).all()
     assert f_measure(a, b, bound=bound) == pytest.approx(plain_f(a, b, bound), abs=1e-12)
     assert f_measure(a, b, bound=bound) == f_measure(b, a, bound=bound)
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (0, 19), (14, 0), (14, 19), (0, 9), (7, 19), (7, 9)])
+def test_f_is_the_same_wherever_the_masks_are(corner):
+    """Only a window around them is looked at, and the frame's last row and column have a rule."""
+    a, b = np.zeros((2, 18, 24), bool)
+    a[corner[0] : corner[0] + 4, corner[1] : corner[1] + 5] = True
+    b[corner[0] + 1 : corner[0] + 4, corner[1] : corner[1] + 4] = True
+    expected = plain_f(a, b, 1)
+    assert 0 < expected < 1 and f_measure(a, b, bound=1) == pytest.approx(expected, abs=1e-12)
 
 
 def test_empty_masks_and_the_radius_at_480p():

@@ -51,7 +51,14 @@ def shifted(labels, frame):
 def test_scores_are_those_made_by_construction(tmp_path):
     root = write_tree(tmp_path / "davis", {"exact": two, "shifted": shifted})
     seen: list[tuple[int, int, str]] = []
-    report = run_vos(root, load_engine, out=tmp_path, progress=lambda *a: seen.append(a))
+    report = run_vos(
+        open_davis(root),
+        load_engine,
+        dataset="davis val",
+        out=tmp_path,
+        page=tmp_path,
+        progress=lambda *a: seen.append(a),
+    )
     # A 6 x 6 square against itself moved by 3: J = 18 / 54. Three objects in all, not two halves.
     assert report.sequences["exact"]["j"] == {"mean": 1.0, "recall": 1.0, "decay": 0.0}
     assert report.sequences["shifted"]["j"]["mean"] == pytest.approx(1 / 3)
@@ -61,7 +68,7 @@ def test_scores_are_those_made_by_construction(tmp_path):
     expected_f = f_measure(box, np.roll(box, 3, axis=1))
     assert 0 < expected_f < 1 and report.f["mean"] == pytest.approx((2 + expected_f) / 3)
     assert report.jf == pytest.approx((report.j["mean"] + report.f["mean"]) / 2)
-    assert report.first_frame_j == 1 and report.objects == 3 and report.fps > 0
+    assert report.first_frame_j == 1 and report.objects == 3 and report.fps
     assert seen[-1] == (LAST, LAST, "shifted") and len(seen) == 2 * LAST
 
     written = json.loads((tmp_path / "report.json").read_text())
@@ -70,9 +77,11 @@ def test_scores_are_those_made_by_construction(tmp_path):
     rows = list(csv.DictReader((tmp_path / "per_frame.csv").read_text().splitlines()))
     assert len(rows) == 3 * (LAST - 1) and {row["frame"] for row in rows} == set("1234")
     assert "| shifted |" in (tmp_path / "report.md").read_text()
-    for picture in ("plots/exact.png", "strips/shifted.png"):
+    for picture in ("plots/exact.png", "strips/shifted.jpg"):
         with Image.open(tmp_path / picture) as image:
             assert image.size[0] > 400
+    page = (tmp_path / "report.html").read_text()
+    assert "davis val: plain" in page and "Best sequences" in page and "exact: J&amp;F 1" in page
 
 
 def test_click_prompt_uses_the_robot_and_the_session(tmp_path):
@@ -83,7 +92,7 @@ def test_click_prompt_uses_the_robot_and_the_session(tmp_path):
         engines.append(load_engine(folder))
         return engines[-1]
 
-    report = run_vos(root, remember, prompt="clicks", clicks=3)
+    report = run_vos(open_davis(root), remember, dataset="", prompt="clicks", clicks=3)
     calls = [number for number, _ in engines[0].interactor.calls]
     assert calls == [1, 1]  # one click finds a square, so no second one is made
     assert report.first_frame_j == 1 and report.j["mean"] == 1 and report.clicks == 3
@@ -91,28 +100,28 @@ def test_click_prompt_uses_the_robot_and_the_session(tmp_path):
 
 def test_sequences_without_object_are_listed(tmp_path):
     root = write_tree(tmp_path / "davis", {"none": lambda ids, i: ids * 0, "exact": two})
-    report = run_vos(root, load_engine)
+    report = run_vos(open_davis(root), load_engine, dataset="")
     assert report.skipped == [{"name": "none", "reason": "no object on the first frame"}]
     assert list(report.sequences) == ["exact"] and report.j["mean"] == 1
     with pytest.raises(ValueError, match="no sequence could be measured"):
-        run_vos(root, load_engine, sequences=["none"])
+        run_vos(open_davis(root, sequences=["none"]), load_engine, dataset="")
 
 
 def test_missing_and_unfitting_files_are_named(tmp_path):
     root = write_tree(tmp_path / "davis", {"exact": two})
     with pytest.raises(ValueError, match="no list of the split 'test'"):
-        run_vos(root, load_engine, split="test")
+        open_davis(root, split="test")
     with pytest.raises(ValueError, match="lost: no such folder"):
-        run_vos(root, load_engine, sequences=["lost"])
+        open_davis(root, sequences=["lost"])
     with pytest.raises(ValueError, match="clicks >= 1, found 'mask' and 0"):
-        run_vos(root, load_engine, clicks=0)
+        run_vos([], load_engine, dataset="", clicks=0)
     masks = root / "Annotations" / "480p" / "exact"
     Image.new("P", (7, 5)).save(masks / "00002.png")
     with pytest.raises(ValueError, match="00002.png: the mask is 7x5, expected 40x24"):
-        run_vos(root, load_engine)
+        run_vos(open_davis(root), load_engine, dataset="")
     (masks / "00002.png").unlink()
     with pytest.raises(ValueError, match=r"exact: no 00002.png \(1 of 6 missing\)"):
-        run_vos(root, load_engine)
+        run_vos(open_davis(root), load_engine, dataset="")
 
 
 def test_splits_and_annotations_of_both_editions_are_read(tmp_path):

@@ -1,0 +1,152 @@
+"""`ivs eval vos`: prompt the first frame, propagate, J and F; or the scores of masks on disk."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from tyro.conf import Positional, UseAppendAction, arg
+
+if TYPE_CHECKING:
+    from ivs_jax.evaluation.vos_report import VosReport
+
+VOS_EXAMPLES = """Video object segmentation: prompt the first frame, propagate, measure J and F.
+
+ROOT has the layout of DAVIS 2016 or 2017: JPEGImages/480p, Annotations/480p, ImageSets. With
+--annotations it is a folder of frames, or of one folder of frames for each sequence.
+With --results nothing is computed but the scores of the masks that lie there.
+
+examples:
+  ivs eval vos DAVIS --prompt mask --out vos --report vos
+  ivs eval vos DAVIS --prompt clicks --clicks 3 --sequences blackswan,camel
+  ivs eval vos FRAMES --annotations MASKS
+  ivs eval vos DAVIS --results RESULTS --report scores
+  ivs eval vos --results RESULTS --annotations MASKS
+"""
+
+
+@dataclass(frozen=True)
+class Vos:
+    root: Positional[Path | None] = None
+    """Data set, or frames; without it, --results and --annotations say all."""
+    annotations: Path | None = None
+    """Folder of masks (for each sequence) beside ROOT, the frames."""
+    results: Path | None = None
+    """Folder of result masks for each sequence, to be scored instead of made."""
+    prompt: Literal["mask", "clicks"] = "mask"
+    """What the first frame is given: its true masks, or robot clicks."""
+    clicks: int = 3
+    """Robot clicks for an object, with --prompt clicks."""
+    sequences: Annotated[str, arg(metavar="NAME,...")] = ""
+    """Comma list of sequences; default: those of the split."""
+    split: str = "val"
+    """Name of the list of sequences."""
+    year: Literal["2016", "2017"] | None = None
+    """Edition whose list is read, the later one that is there if not said; 2016 also joins all
+    objects of a frame into one."""
+    resolution: str = "480p"
+    """Folder of that name in JPEGImages and Annotations."""
+    model: str = "click-small"
+    """Network that answers clicks; one that propagates takes the place of --propagation."""
+    interaction: str | None = None
+    """Network that answers clicks, in place of that of --model."""
+    propagation: str | None = None
+    """Network that carries masks to other frames; default: stm-small, or --model if it does."""
+    refine: str | None = None
+    """Refinement of clicks; default: that of the network's paper, BRS for click-small."""
+    weights: UseAppendAction[tuple[Path, ...]] = ()
+    """A weights file (see ivs convert), or a folder of them, instead of those that ship."""
+    out: Path | None = None
+    """Folder for report.json, report.md, tables as CSV, plots and strips of each sequence."""
+    report: Path | None = None
+    """Folder for report.html: one page with tables, curves and strips of sequences."""
+
+    def run(self) -> int:
+        from ivs_jax.cli.show import progress_bar
+        from ivs_jax.evaluation.vos_report import as_markdown
+
+        with progress_bar("sequences" if self.results else "frames") as advance:
+            report = self._scored(advance) if self.results else self._run(advance)
+        print(as_markdown(report))
+        return 0
+
+    def _scored(self, advance: Callable[[int, int], None]) -> "VosReport":
+        from ivs_jax.evaluation.vos_results import open_results, score_results
+
+        assert self.results is not None
+        sequences = open_results(
+            self.results,
+            root=self.root,
+            annotations=self.annotations,
+            sequences=self._names(),
+            split=self.split,
+            resolution=self.resolution,
+            year=self.year,
+        )
+        return score_results(
+            sequences,
+            dataset=self._dataset(),
+            results=self.results.resolve().name,
+            out=self.out,
+            page=self.report,
+            progress=lambda done, total, _: advance(done, total),
+        )
+
+    def _run(self, advance: Callable[[int, int], None]) -> "VosReport":
+        from ivs_jax.api.prompts import default_loader
+        from ivs_jax.cache import enable_compilation_cache
+        from ivs_jax.evaluation.davis import open_davis, open_pair
+        from ivs_jax.evaluation.vos import run_vos
+        from ivs_jax.io import open_video
+        from ivs_jax.session import Engine
+
+        if self.root is None:
+            raise ValueError("nothing to segment: give ROOT, or --results with masks to score")
+        if self.annotations is None:
+            sequences = open_davis(
+                self.root,
+                sequences=self._names(),
+                split=self.split,
+                resolution=self.resolution,
+                year=self.year,
+            )
+        else:
+            sequences = open_pair(
+                self.root, self.annotations, sequences=self._names(), joined=self.year == "2016"
+            )
+        enable_compilation_cache()
+        load = default_loader()
+
+        def engine(folder: Path) -> Engine:
+            return load(
+                open_video(folder),
+                model=self.model,
+                interaction=self.interaction,
+                propagation=self.propagation,
+                refine=self.refine,
+                weights=self.weights,
+            )
+
+        return run_vos(
+            sequences,
+            engine,
+            dataset=self._dataset(),
+            prompt=self.prompt,
+            clicks=self.clicks,
+            out=self.out,
+            page=self.report,
+            progress=lambda done, total, _: advance(done, total),
+        )
+
+    def _names(self) -> list[str] | None:
+        return [name.strip() for name in self.sequences.split(",") if name.strip()] or None
+
+    def _dataset(self) -> str:
+        """What the report calls the data: folder, what of it, edition."""
+        if self.annotations is not None:
+            return self.annotations.resolve().name
+        assert self.root is not None
+        year = [self.year] if self.year else []
+        names = self._names() or [self.split]
+        chosen = ", ".join(names) if len(names) <= 3 else f"{len(names)} sequences"
+        return " ".join([self.root.resolve().name, *year, chosen, self.resolution])
