@@ -70,6 +70,7 @@ STM_RESNET50 = STMConfig(
     key=128,
     value=512,
     locality=None,
+    recency=None,
     clamp=True,
     mask_skip=False,
     decoder=(256, 256, 256),

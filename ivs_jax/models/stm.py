@@ -45,6 +45,8 @@ class STMConfig:
       locality: standard deviation, in cells of 16 pixels, of a Gaussian prior on how far a query
         looks (the static kernel of KMN, Seong et al., ECCV 2020, centred at the query itself); None
         for none, as published. A small network confuses look-alikes less with it.
+      recency: frames after which a frame of the memory counts e times less, whichever way time
+        runs; None for none, as published. What lies far back is seldom where it was.
       read_first: whether the decoder's input is [read, value] (official code; paper: reversed).
       clamp: whether soft aggregation clamps probabilities to [1e-7, 1 - 1e-7], as published.
       mask_skip: whether the values of the memory also see the masks directly, averaged to their
@@ -68,14 +70,15 @@ class STMConfig:
     scribbles: bool = False
     scaled: bool = True
     locality: float | None = 3.0
+    recency: float | None = 4.0
     read_first: bool = True
     clamp: bool = False
     mask_skip: bool = True
     decoder: tuple[int, int, int] = (128, 96, 64)
-    capacity: int = 8
+    capacity: int = 12
     every: int = 5
     annotated_only: bool = False
-    working_side: int = 352
+    working_side: int = 416
     short_side: int | None = None
 
 
@@ -150,18 +153,23 @@ class STM(nn.Module):
         key, value = self.query_kv(features[STRIDE])
         return Query(key, value, features[8], features[4])
 
-    def segment(self, query: Query, keys: Array, values: Array, valid: Array) -> Array:
+    def segment(
+        self, query: Query, keys: Array, values: Array, valid: Array, age: Array | None = None
+    ) -> Array:
         """Segments a frame from the memory of its objects.
 
         `keys` `[N, K, M, h, w, k]`, `values` `[N, K, M, h, w, v]`, `valid` `[N, K, M]` bool: memory
-        frames that count. Returns the logits of each object alone `[N, K, H, W]`; those of objects
-        without any valid memory are -100.
+        frames that count, `age` `[M]`: frames between them and this one, for `recency`; None: not
+        known, all count alike. Returns the logits of each object alone `[N, K, H, W]`; those of
+        objects without any valid memory are -100.
         """
         n, k = valid.shape[:2]
-        attend = partial(read_memory, scaled=self.config.scaled, locality=self.config.locality)
+        config = self.config
+        fresh = None if age is None or config.recency is None else age / -config.recency
+        attend = partial(read_memory, scaled=config.scaled, locality=config.locality, fresh=fresh)
         read = jax.vmap(jax.vmap(attend, (None, 0, 0, 0)))(query.key, keys, values, valid)
         own = jnp.broadcast_to(query.value[:, None], read.shape)
-        pair = [read, own] if self.config.read_first else [own, read]
+        pair = [read, own] if config.read_first else [own, read]
         x = jnp.concatenate(pair, -1).reshape(n * k, *own.shape[2:4], -1)
         r3, r2 = (jnp.repeat(skip, k, axis=0) for skip in (query.r3, query.r2))
         logits = self.decoder(x, r3, r2)
@@ -203,6 +211,7 @@ def read_memory(
     *,
     scaled: bool = True,
     locality: float | None = None,
+    fresh: Array | None = None,
 ) -> Array:
     """Space-time memory read of one object (STM section 3.2).
 
@@ -210,7 +219,8 @@ def read_memory(
     `[M, h, w, k]` by softmax(q . k / sqrt(k)), without the root where `scaled` is off (paper);
     returns the mean of `values` `[M, h, w, v]` under these weights, `[h, w, v]`. `valid` is `[M]`
     bool; with none valid the read is 0. `locality` multiplies the weights by a Gaussian of that
-    standard deviation, in positions, of the distance between the two.
+    standard deviation, in positions, of the distance between the two; `fresh` `[M]` are logarithms
+    of factors for the weights of each frame.
     """
     size, width = query.shape[:2], query.shape[-1]
     q, k = query.reshape(-1, width), keys.reshape(-1, width)
@@ -220,7 +230,10 @@ def read_memory(
     if locality is not None:
         prior = _squared_distances(*size) / (-2 * locality**2)
         scores = scores + jnp.tile(prior, (1, len(valid))).astype(scores.dtype)
-    mask = jnp.repeat(valid, keys.shape[1] * keys.shape[2])[None]
+    each = keys.shape[1] * keys.shape[2]
+    if fresh is not None:
+        scores = scores + jnp.repeat(fresh, each).astype(scores.dtype)[None]
+    mask = jnp.repeat(valid, each)[None]
     weights = jnp.where(mask, jnp.exp(scores - _masked_max(scores, mask)), 0)
     weights = weights / jnp.maximum(jnp.sum(weights, -1, keepdims=True), 1e-30)
     return (weights.astype(values.dtype) @ values.reshape(-1, values.shape[-1])).reshape(*size, -1)

@@ -22,6 +22,7 @@ class Memory(NamedTuple):
       keys: `[K, M, h, w, k]` float32.
       values: `[K, M, h, w, v]` float32.
       valid: `[K, M]` bool, does this frame count for this object?
+      number: `[M]` int32, of this frame: how many steps from the start, negative behind it.
       ring: int32 scalar, first slot of the ring.
       written: int32 scalar, frames written to the ring so far.
     """
@@ -29,6 +30,7 @@ class Memory(NamedTuple):
     keys: Array
     values: Array
     valid: Array
+    number: Array
     ring: Array
     written: Array
 
@@ -54,6 +56,7 @@ def empty_memory(
         jnp.zeros((*shape, widths[0])),
         jnp.zeros((*shape, widths[1])),
         jnp.zeros(shape[:2], bool),
+        jnp.zeros(capacity, jnp.int32),
         jnp.int32(0 if annotated_only else PREVIOUS + 1),
         jnp.int32(0),
     )
@@ -64,13 +67,15 @@ def annotated_slots(capacity: int, *, annotated_only: bool = False) -> int:
     return capacity if annotated_only else max(capacity - 3, 1)
 
 
-def keep_annotated(memory: Memory, key: Array, value: Array, known: Array) -> Memory:
+def keep_annotated(memory: Memory, key: Array, value: Array, known: Array, number: Array) -> Memory:
     """Adds an annotated frame for good; `known` `[K]` says which objects were annotated on it."""
-    memory = _write(memory, memory.ring, key, value, known)
+    memory = _write(memory, memory.ring, key, value, known, number)
     return memory._replace(ring=memory.ring + 1)
 
 
-def remember(memory: Memory, key: Array, value: Array, known: Array, keep: Array) -> Memory:
+def remember(
+    memory: Memory, key: Array, value: Array, known: Array, number: Array, keep: Array
+) -> Memory:
     """Adds the frame just segmented: to the ring if `keep` (bool), else as the previous frame.
 
     A frame in the ring is not held a second time as the previous one (STM's official code).
@@ -78,14 +83,17 @@ def remember(memory: Memory, key: Array, value: Array, known: Array, keep: Array
     span = memory.keys.shape[1] - memory.ring
     slot = jnp.where(keep, memory.ring + memory.written % span, PREVIOUS)
     memory = memory._replace(valid=memory.valid.at[:, PREVIOUS].set(False))
-    memory = _write(memory, slot, key, value, known)
+    memory = _write(memory, slot, key, value, known, number)
     return memory._replace(written=memory.written + keep)
 
 
-def _write(memory: Memory, slot: Array, key: Array, value: Array, known: Array) -> Memory:
+def _write(
+    memory: Memory, slot: Array, key: Array, value: Array, known: Array, number: Array
+) -> Memory:
     place = jax.lax.dynamic_update_index_in_dim
     return memory._replace(
         keys=place(memory.keys, key[:, None], slot, 1),
         values=place(memory.values, value[:, None], slot, 1),
         valid=place(memory.valid, known[:, None], slot, 1),
+        number=place(memory.number, jnp.asarray(number, jnp.int32), slot, 0),
     )

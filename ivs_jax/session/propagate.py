@@ -62,7 +62,8 @@ class STMPropagator:
     ) -> Iterator[tuple[int, np.ndarray]]:
         """See `session.engine.Propagator`."""
         view = self._view(video.size, objects)
-        memory = self._first_memory(video, annotations, start, view)
+        ahead = frames[0] > start
+        memory = self._first_memory(video, annotations, start, view, ahead=ahead)
         for numbers, chunk in read_chunks(video, annotations, frames, view, CHUNK):
             memory, small = self._run(self._variables, memory, chunk)
             for i, frame in enumerate(numbers):
@@ -74,7 +75,13 @@ class STMPropagator:
         return View(small, objects, bucket, lambda x: shrink(x, small), lambda x: _soft(x, small))
 
     def _first_memory(
-        self, video: Frames, annotations: Mapping[int, Annotation], start: int, view: View
+        self,
+        video: Frames,
+        annotations: Mapping[int, Annotation],
+        start: int,
+        view: View,
+        *,
+        ahead: bool,
     ) -> Memory:
         config = self._net.config
         height, width = padded_sides(*view.size, STRIDE)
@@ -87,7 +94,8 @@ class STMPropagator:
             inputs = [view.image(video[frame]), masks]
             if config.scribbles:
                 inputs.append(_strokes(annotations[frame], view))
-            memory = self._keep(memory, *self._of(*inputs), known)
+            number = frame - start if ahead else start - frame
+            memory = self._keep(memory, *self._of(*inputs), known, np.int32(number))
         return memory
 
     def _of(self, *inputs: np.ndarray) -> tuple[Array, Array]:
@@ -150,7 +158,8 @@ def _run_chunk(net: STM, variables: Any, memory: Memory, chunk: Chunk) -> tuple[
     def step(memory: Memory, at: Chunk) -> tuple[Memory, Array]:
         frame = _frame(at.frames)
         query: Any = net.apply(variables, frame, method="query")
-        stored = memory.keys[None], memory.values[None], memory.valid[None]
+        age = jnp.abs(at.number - memory.number)
+        stored = memory.keys[None], memory.values[None], memory.valid[None], age
         alone: Any = net.apply(variables, query, *stored, method="segment")
         alone = unpad_image(alone[..., None], at.frames.shape[:2])[..., 0]
         soft = jax.nn.softmax(labels_logits(alone, clamp=net.config.clamp)[0])[..., 1:]
@@ -160,7 +169,9 @@ def _run_chunk(net: STM, variables: Any, memory: Memory, chunk: Chunk) -> tuple[
             return memory, masks
         encoded: Any = net.apply(variables, frame, _padded(masks), method="memorise")
         keep = at.number % net.config.every == 0
-        return remember(memory, encoded[0][0], encoded[1][0], known, keep), masks
+        return remember(
+            memory, encoded[0][0], encoded[1][0], known, jnp.asarray(at.number), keep
+        ), masks
 
     return scan_chunk(step, memory, chunk)
 

@@ -21,7 +21,7 @@ from tests.tiny import filled, stm_network, tiny  # noqa: F401
 pytestmark = pytest.mark.usefixtures("tiny")
 
 
-def plain_read(query, keys, values, valid, scale, nearness=0.0):
+def plain_read(query, keys, values, valid, scale, nearness=0.0, fresh=(0, 0, 0)):
     out = np.zeros((*query.shape[:2], values.shape[-1]))
     for y in range(query.shape[0]):
         for x in range(query.shape[1]):
@@ -30,7 +30,9 @@ def plain_read(query, keys, values, valid, scale, nearness=0.0):
                 for i in range(keys.shape[1]):
                     for j in range(keys.shape[2]):
                         far = (y - i) ** 2 + (x - j) ** 2
-                        scores.append(query[y, x] @ keys[m, i, j] / scale - nearness * far)
+                        scores.append(
+                            query[y, x] @ keys[m, i, j] / scale - nearness * far + fresh[m]
+                        )
                         found.append(values[m, i, j])
             weights = np.exp(np.array(scores) - max(scores))
             out[y, x] = (weights[:, None] * np.array(found)).sum(0) / weights.sum()
@@ -57,6 +59,10 @@ def test_read_equals_plain_loops(key, valid):
         want = plain_read(*exact, mask, scale, nearness=1 / 4.5)
         np.testing.assert_allclose(near, want, rtol=1e-5, atol=1e-5)
         assert not np.allclose(near, got, atol=1e-2)
+        fresh = np.float32([-0.5, 0, -2])
+        late = read_memory(query, keys, values, mask, scaled=scaled, fresh=fresh)
+        want = plain_read(*exact, mask, scale, fresh=fresh)
+        np.testing.assert_allclose(late, want, rtol=1e-5, atol=1e-5)
 
 
 def test_invalid_frames_have_no_influence_whatever_they_hold(key):
@@ -89,6 +95,27 @@ def segment(net, variables, frame, masks, valid):
     keys, values = (jnp.stack([v, 0 * v + 7], 2) for v in (keys, values))
     valid = jnp.stack([valid, jnp.zeros_like(valid)], -1)
     return net.apply(variables, query, keys, values, valid, method="segment")
+
+
+def test_what_lies_far_back_counts_less(key):
+    net, variables = stm_network(key)
+    frame, masks = scene(key)
+
+    @jax.jit
+    def segmented(valid, age):
+        pair = [net.apply(variables, frame, m, method="memorise") for m in (masks, 1 - masks)]
+        keys, values = (jnp.stack([a, b], 2) for a, b in zip(*pair, strict=True))
+        query = net.apply(variables, frame, method="query")
+        which = jnp.broadcast_to(valid, (2, 3, 2))
+        return net.apply(variables, query, keys, values, which, age, method="segment")
+
+    alone = segmented(jnp.array([True, False]), jnp.zeros(2))
+    ages = jnp.array([[1, 1], [1, 10], [1, 1000]])
+    both = [segmented(jnp.array([True, True]), age) for age in ages]
+    gaps = [float(jnp.abs(found - alone).max()) for found in both]
+    assert gaps[0] > gaps[1] > gaps[2] and gaps[2] < 1e-4
+    want = segmented(jnp.array([True, True]), jnp.zeros(2))
+    np.testing.assert_allclose(both[0], want, rtol=1e-3, atol=1e-4)
 
 
 def test_permuting_objects_permutes_answers(key):

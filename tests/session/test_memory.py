@@ -24,6 +24,8 @@ def frame(number, objects=2):
 def held(memory, k=0):
     """The frames that count for object `k`."""
     numbers = np.asarray(memory.keys[k, :, 0, 0, 0])
+    valid = np.asarray(memory.valid[k])
+    np.testing.assert_array_equal(numbers[valid], memory.number[valid])
     return sorted(int(n) for n, valid in zip(numbers, memory.valid[k], strict=True) if valid)
 
 
@@ -37,10 +39,10 @@ def plain(annotated, steps):
 
 def test_holds_first_every_fifth_and_previous_frame_and_forgets_the_oldest():
     yes = jnp.ones(2, bool)
-    memory = keep_annotated(empty_memory(2, CAPACITY, (1, 2), (3, 4)), *frame(0), yes)
+    memory = keep_annotated(empty_memory(2, CAPACITY, (1, 2), (3, 4)), *frame(0), yes, 0)
     assert held(memory) == [0]
     for t in range(1, 48):
-        memory = remember(memory, *frame(t), yes, jnp.bool_(t % EVERY == 0))
+        memory = remember(memory, *frame(t), yes, t, jnp.bool_(t % EVERY == 0))
         assert held(memory) == plain([0], t), t
 
 
@@ -49,9 +51,9 @@ def test_annotated_frames_stay_for_good():
     memory = empty_memory(2, CAPACITY, (1, 2), (3, 4))
     assert annotated_slots(CAPACITY) == len(marked)
     for number in marked:
-        memory = keep_annotated(memory, *frame(number), yes)
+        memory = keep_annotated(memory, *frame(number), yes, number)
     for t in range(1, 40):
-        memory = remember(memory, *frame(t), yes, jnp.bool_(t % EVERY == 0))
+        memory = remember(memory, *frame(t), yes, t, jnp.bool_(t % EVERY == 0))
         assert held(memory) == plain(marked, t), t
 
 
@@ -60,7 +62,7 @@ def test_a_memory_of_annotated_frames_alone_gives_them_all_slots():
     memory = empty_memory(2, CAPACITY, (1, 2), (3, 4), annotated_only=True)
     assert annotated_slots(CAPACITY, annotated_only=True) == CAPACITY
     for number in range(1, CAPACITY + 1):
-        memory = keep_annotated(memory, *frame(number), yes)
+        memory = keep_annotated(memory, *frame(number), yes, number)
         assert held(memory) == list(range(1, number + 1))
 
 
@@ -71,8 +73,8 @@ def test_a_memory_without_room_is_refused():
 
 def test_a_frame_counts_only_for_the_objects_known_there():
     memory = empty_memory(2, CAPACITY, (1, 2), (3, 4))
-    memory = keep_annotated(memory, *frame(7), jnp.array([True, False]))
+    memory = keep_annotated(memory, *frame(7), jnp.array([True, False]), 7)
     assert held(memory, 0) == [7] and held(memory, 1) == []
-    memory = remember(memory, *frame(8), jnp.array([False, True]), jnp.bool_(False))
+    memory = remember(memory, *frame(8), jnp.array([False, True]), 8, jnp.bool_(False))
     assert held(memory, 0) == [7] and held(memory, 1) == [8]
     np.testing.assert_array_equal(memory.keys[1, PREVIOUS], frame(8)[0][1])
