@@ -13,8 +13,9 @@ import pytest
 from jax.test_util import check_grads
 
 from ivs_jax.models import resnet, stm
+from ivs_jax.models.memory_read import read_memory
 from ivs_jax.models.resnet import ResNet
-from ivs_jax.models.stm import ABSENT, STM, STMConfig, labels_logits, read_memory
+from ivs_jax.models.stm import ABSENT, STM, STMConfig, labels_logits
 from tests import tiny as sizes
 from tests.tiny import filled, stm_network, tiny  # noqa: F401
 
