@@ -15,7 +15,7 @@ from ivs_jax.interaction.strokes import (
     scribble_clicks,
     signed,
 )
-from ivs_jax.types import BACKGROUND, OBJECT, Clicks, make_clicks
+from ivs_jax.types import BACKGROUND, OBJECT, PADDING, Clicks, make_clicks
 
 Hint = Click | Scribble
 
@@ -57,6 +57,22 @@ def last_said(hints: Sequence[Hint], size: tuple[int, int]) -> np.ndarray:
     return labels
 
 
+def said(hints: Sequence[Hint], number: int, size: tuple[int, ...]) -> np.ndarray:
+    """What clicks and strokes say about an object, `[H, W]` int8: 1 here, 0 not here, -1 nothing.
+
+    The last one counts where they meet.
+    """
+    out = np.full(size[:2], PADDING, np.int8)
+    for hint in hints:
+        if isinstance(hint, Scribble):
+            new = signed(rasterise(hint.strokes, (size[0], size[1])), number)
+            out = np.where(new == PADDING, out, new)
+        elif hint.object == number:
+            [[x, y]] = pixels([(hint.x, hint.y)], (size[0], size[1]))
+            out[y, x] = hint.label
+    return out
+
+
 def without(hints: Sequence[Hint], number: int) -> tuple[Hint, ...]:
     """The hints without the clicks and strokes of one object."""
     left: list[Hint] = []
@@ -68,15 +84,25 @@ def without(hints: Sequence[Hint], number: int) -> tuple[Hint, ...]:
     return tuple(left)
 
 
-def asked(hints: Sequence[Hint], number: int, size: tuple[int, int], mask: np.ndarray) -> Asked:
+def asked(
+    hints: Sequence[Hint],
+    number: int,
+    size: tuple[int, int],
+    mask: np.ndarray,
+    *,
+    anchor: tuple[int, int] | None = None,
+) -> Asked:
     """What the hints say about one object.
 
     `mask` `[H, W]` bool is where the object was so far. Of the strokes of others only what is on
-    or near it or its own strokes becomes clicks, see `interaction.strokes.near`.
+    or near it or its own strokes becomes clicks, see `interaction.strokes.near`. `anchor` (x, y) is
+    a first click on the object that nobody made, see `correction.anchor`.
     """
     labels = drawn(hints, size)
     around = None if labels is None else near(mask | (labels == number))
     points: list[tuple[float, float, int, bool]] = []
+    if anchor is not None:
+        points.append((*anchor, OBJECT, False))
     for hint in hints:
         if isinstance(hint, Click):
             if hint.object == number:

@@ -14,9 +14,10 @@ from ivs_jax.io import (
     unpack_labels,
     unpack_probability,
 )
-from ivs_jax.session.hints import Hint, asked, without
+from ivs_jax.session.correction import anchor, corrected
+from ivs_jax.session.hints import Hint, asked, said, without
 from ivs_jax.session.merge import compose
-from ivs_jax.session.state import FrameMasks, Mark, Scene, State, Statistics
+from ivs_jax.session.state import FrameMasks, Mark, Provenance, Scene, State, Statistics
 from ivs_jax.types import MAX_OBJECT_ID, Interaction
 
 Marked = tuple[Scene, Statistics]
@@ -120,13 +121,17 @@ def _asked(state: State, frame: int, objects: Sequence[int], hints: tuple[Hint, 
     image = engine.video[frame]
     source = _masks(state, frame).provenance()
     for number in objects:
-        previous = _previous(state, frame, number)
-        answer, satisfied = _answer(state, image, frame, number, hints, previous)
-        marks[number] = Mark(
-            pack_probability(np.asarray(answer.probability, np.float32)),
-            "user" if source.get(number, "user") == "user" else "corrected",
-            satisfied,
-        )
+        previous, own = _previous(state, frame, number), source.get(number, "user") == "user"
+        if own or previous is None:
+            answer, satisfied = _answer(state, image, frame, number, hints, previous)
+            probability = np.asarray(answer.probability, np.float32)
+        else:
+            told = said(hints, number, previous.shape)
+            middle = anchor(previous, told)
+            answer, satisfied = _answer(state, image, frame, number, hints, previous, middle)
+            probability = corrected(np.asarray(answer.probability, np.float32), previous, told)
+        kind: Provenance = "user" if own else "corrected"
+        marks[number] = Mark(pack_probability(probability), kind, satisfied)
         statistics = statistics.plus(answer.seconds, evaluations=int(answer.evaluations))
     return _with(state, frame, marks, hints), statistics
 
@@ -138,11 +143,12 @@ def _answer(
     number: int,
     hints: Sequence[Hint],
     previous: np.ndarray | None,
+    middle: tuple[int, int] | None = None,
 ) -> tuple[Interaction, tuple[bool, ...]]:
     """The interactor's answer, and whether it agrees with each of the object's clicks."""
     mask = state.labels(frame) == number
     mask = mask if previous is None else mask | (previous > 0.5)
-    question = asked(hints, number, state.engine.video.size, mask)
+    question = asked(hints, number, state.engine.video.size, mask, anchor=middle)
     answer = state.engine.interactor.predict(
         image, question.clicks, previous, scribbles=question.scribbles
     )
