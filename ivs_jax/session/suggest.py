@@ -14,19 +14,25 @@ def frame_reliability(state: State) -> dict[int, float]:
 
 
 def suggest(state: State, count: int) -> list[int]:
-    """Up to `count` frames that a correction would help most, the least reliable one first.
+    """Up to `count` frames that a correction would help most, the best one first.
 
+    That is where the masks are least reliable and the user has marked nothing near: doubt counts in
+    full from an eighth of the video away from all marked frames, and less the nearer (our choice).
     Propagated frames that the user did not mark and that are at least `APART` frames from every
-    marked and every other suggested one; in a short video fewer, a tenth of it. Of equally reliable
+    marked and every other suggested one; in a short video fewer, a tenth of it. Of equally good
     ones the first. Raises ValueError for a count below 1.
     """
     if count < 1:
         raise ValueError(f"number of frames to suggest must be at least 1, got {count}")
-    apart = max(1, min(APART, len(state.engine.video) // 10))
-    taken, found = list(state.annotated), list[int]()
-    values = frame_reliability(state)
-    for frame in sorted(values, key=lambda f: (values[f], f)):
-        if len(found) < count and all(abs(frame - other) >= apart for other in taken):
+    marked, length = state.annotated, len(state.engine.video)
+    apart, room = max(1, min(APART, length // 10)), max(1, length / 8)
+    values, found = frame_reliability(state), list[int]()
+
+    def doubt(frame: int) -> float:
+        distance = min((abs(frame - other) for other in marked), default=length)
+        return (1 - values[frame]) * min(1, distance / room)
+
+    for frame in sorted(values, key=lambda f: (-doubt(f), f)):
+        if len(found) < count and all(abs(frame - other) >= apart for other in (*marked, *found)):
             found.append(frame)
-            taken.append(frame)
     return found

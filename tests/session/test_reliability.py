@@ -67,11 +67,18 @@ def scene(values, marked=(), count=60):
 def test_the_least_reliable_frames_come_first_and_lie_apart():
     values = {f: 0.9 for f in range(60)} | {30: 0.1, 31: 0.2, 36: 0.3, 10: 0.4, 14: 0.35, 2: 0.05}
     state = scene(values, marked=[0])
-    assert suggest(state, 4) == [30, 36, 14, 5]  # 31 is beside 30, 10 beside 14, 2 beside 0
+    # 31 is beside 30, 10 beside 14, 2 beside 0; 8 is the first that is far from what is marked.
+    assert suggest(state, 4) == [30, 36, 14, 8]
     assert suggest(state, 1) == [30]
     found = suggest(state, 99)
     assert all(abs(f - g) >= 5 for f in [0, *found] for g in [0, *found] if f != g)
     assert len(found) >= 60 // 5 - 3
+
+
+def test_doubt_near_a_marked_frame_counts_less():
+    values = {f: 0.9 for f in range(80)} | {25: 0.1, 60: 0.4}
+    assert suggest(scene(values, marked=[40], count=80), 2) == [25, 60]
+    assert suggest(scene(values, marked=[20], count=80), 2) == [60, 25]
 
 
 def test_marked_frames_are_certain_and_never_suggested():
