@@ -3,6 +3,7 @@
 Each runs in a process of its own with one device, so that the memory of one is free for the next.
 """
 
+import math
 import os
 import re
 import subprocess
@@ -29,4 +30,4 @@ def test_two_steps_of_a_recipe_have_finite_losses(recipe):
     assert done.returncode == 0, done.stderr
     losses = [float(value) for value in re.findall(r"\bloss (\S+)", done.stdout)]
     assert len(losses) == 2, done.stdout
-    assert all(0 < loss < 1e3 for loss in losses), losses
+    assert all(loss > 0 and math.isfinite(loss) for loss in losses), losses

@@ -17,7 +17,16 @@ from tests.tiny import BACKBONE, STM, filled, stm_network
 
 SIZE, COUNT = (32, 48), 12
 ODD = (29, 43)  # padded to 32 x 48: 1 row on top, 2 below, 2 columns on the left, 3 on the right
-PUBLISHED = replace(STM, mask_skip=False, clamp=True, every=3, capacity=9, short_side=64)
+PUBLISHED = replace(
+    STM,
+    locality=None,
+    recency=None,
+    mask_skip=False,
+    clamp=True,
+    every=3,
+    capacity=9,
+    short_side=64,
+)
 INTERACTIVE = replace(PUBLISHED, others=False, scribbles=True, annotated_only=True, capacity=2)
 
 
@@ -59,7 +68,7 @@ def run(network, annotations, objects, frames, start=0):
 
 
 def plain(network, annotations, objects, frames, start=0):
-    """STM's published loop: first + every 5th + previous, nothing padded."""
+    """STM's loop: first + every 5th + previous, nothing padded; and how far back each lies."""
     net, variables, _ = network
     video, out = Video(), {}
 
@@ -75,18 +84,19 @@ def plain(network, annotations, objects, frames, start=0):
     def image(frame):
         return jnp.asarray(video[frame][None], jnp.float32) / 255
 
-    kept = [memorise(image(start), given(start))]
+    kept = [(*memorise(image(start), given(start)), 0)]
     previous = []
     for step, frame in enumerate(frames, 1):
         keys, values = (jnp.stack([m[i] for m in kept + previous], 2) for i in (0, 1))
         valid = jnp.ones(keys.shape[:3], bool)
-        logits = labels_logits(segment(query(image(frame)), keys, values, valid))
+        age = jnp.array([step - m[2] for m in kept + previous])
+        logits = labels_logits(segment(query(image(frame)), keys, values, valid, age))
         p = np.asarray(jax.nn.softmax(logits)[0])
         out[frame] = p
         masks = np.moveaxis(p[..., 1:], -1, 0)[None]
         if frame in annotations:
             masks = given(frame)
-        entry = [memorise(image(frame), masks)]
+        entry = [(*memorise(image(frame), masks), step)]
         kept, previous = (kept + entry, []) if step % STM.every == 0 else (kept, entry)
     return out
 
