@@ -118,7 +118,7 @@ def run_training(
         step = program(recipe, jax.devices()[:1])
         matmul, side = _matmul(recipe.dtype, matmul_side)
         (state, _), compile_seconds = timed(step, state, batch, key)
-        state, _ = step(state, batch, key)
+        state, _ = jax.block_until_ready(step(state, batch, key))  # else the first product waits
         times = []
         for done in range(steps):
             (batch, waited), (_, product) = timed(following), timed(matmul)
