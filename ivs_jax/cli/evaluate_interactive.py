@@ -4,7 +4,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from tyro.conf import Positional, UseAppendAction, arg
+from tyro.conf import Positional, arg
+
+from ivs_jax.cli.videos import Videos
 
 if TYPE_CHECKING:
     from ivs_jax.evaluation.davis import DavisSequence
@@ -27,11 +29,9 @@ examples:
 
 
 @dataclass(frozen=True)
-class Interactive:
+class Interactive(Videos):
     root: Positional[Path]
     """Data set, or frames."""
-    annotations: Path | None = None
-    """Folder of masks (for each sequence) beside ROOT, the frames."""
     rounds: int = 8
     """Rounds for each sample."""
     time_limit: float = 30.0
@@ -48,25 +48,6 @@ class Interactive:
     """What makes a frame the worst: J&F or J."""
     seed: int = 0
     """Of the robot, and of random frames."""
-    sequences: Annotated[str, arg(metavar="NAME,...")] = ""
-    """Comma list of sequences; default: those of the split."""
-    split: str = "val"
-    """Name of the list of sequences."""
-    year: Literal["2016", "2017"] | None = None
-    """Edition whose list is read, the later one that is there if not said; 2016 also joins all
-    objects of a frame into one."""
-    resolution: str = "480p"
-    """Folder of that name in JPEGImages and Annotations."""
-    model: str = "click-small"
-    """Network for all that it can and that is not named below: answers, propagation, or both."""
-    interaction: str | None = None
-    """Network that answers clicks and strokes; default: click-small, or --model if it does."""
-    propagation: str | None = None
-    """Network that carries masks to other frames; default: stm-small, or --model if it does."""
-    refine: str | None = None
-    """Refinement of clicks; default: that of the network's paper, BRS for click-small."""
-    weights: UseAppendAction[tuple[Path, ...]] = ()
-    """A weights file (see ivs convert), or a folder of them, instead of those that ship."""
     out: Path | None = None
     """Folder for report.json, report.md, per_round.csv, curve.png and strips of each sample; of
     several choices a folder in it for each, beside choices.json, choices.md and choices.png."""
@@ -96,7 +77,7 @@ class Interactive:
         if not choices:
             raise ValueError(f"--choose {self.choose!r}: expected worst, suggested or random")
         protocols = {name: replace(protocol, choose=name) for name in choices}
-        sequences = self._sequences()
+        sequences = self.opened(self.root)
         enable_compilation_cache()
         reports = {}
         for name, each in protocols.items():
@@ -107,47 +88,17 @@ class Interactive:
             print(write_comparison(compare_choices(reports), self.out))
         return 0
 
-    def _sequences(self) -> "list[DavisSequence]":
-        from ivs_jax.evaluation.davis import open_davis, open_pair
-
-        names = [name.strip() for name in self.sequences.split(",") if name.strip()] or None
-        if self.annotations is not None:
-            joined = self.year == "2016"
-            return open_pair(self.root, self.annotations, sequences=names, joined=joined)
-        return open_davis(
-            self.root,
-            sequences=names,
-            split=self.split,
-            resolution=self.resolution,
-            year=self.year,
-        )
-
     def _played(
         self, sequences: "list[DavisSequence]", protocol: "Protocol", below: str
     ) -> "InteractiveReport":
         """One run; its files go to the folder `below` those that were given."""
-        from ivs_jax.api.prompts import default_loader
         from ivs_jax.cli.show import progress_bar
         from ivs_jax.evaluation.interactive import run_interactive
-        from ivs_jax.io import open_video
-        from ivs_jax.session import Engine
-
-        load = default_loader()
-
-        def engine(folder: Path) -> Engine:
-            return load(
-                open_video(folder),
-                model=self.model,
-                interaction=self.interaction,
-                propagation=self.propagation,
-                refine=self.refine,
-                weights=self.weights,
-            )
 
         with progress_bar(f"{protocol.choose} frames, rounds") as advance:
             return run_interactive(
                 sequences,
-                engine,
+                self.loader(),
                 dataset=self.root.resolve().name,
                 protocol=protocol,
                 scribbles=self.scribbles,

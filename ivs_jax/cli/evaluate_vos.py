@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
-from tyro.conf import Positional, UseAppendAction, arg
+from tyro.conf import Positional
+
+from ivs_jax.cli.videos import Videos
 
 if TYPE_CHECKING:
     from ivs_jax.evaluation.vos_report import VosReport
@@ -26,36 +28,15 @@ examples:
 
 
 @dataclass(frozen=True)
-class Vos:
+class Vos(Videos):
     root: Positional[Path | None] = None
     """Data set, or frames; without it, --results and --annotations say all."""
-    annotations: Path | None = None
-    """Folder of masks (for each sequence) beside ROOT, the frames."""
     results: Path | None = None
     """Folder of result masks for each sequence, to be scored instead of made."""
     prompt: Literal["mask", "clicks"] = "mask"
     """What the first frame is given: its true masks, or robot clicks."""
     clicks: int = 3
     """Robot clicks for an object, with --prompt clicks."""
-    sequences: Annotated[str, arg(metavar="NAME,...")] = ""
-    """Comma list of sequences; default: those of the split."""
-    split: str = "val"
-    """Name of the list of sequences."""
-    year: Literal["2016", "2017"] | None = None
-    """Edition whose list is read, the later one that is there if not said; 2016 also joins all
-    objects of a frame into one."""
-    resolution: str = "480p"
-    """Folder of that name in JPEGImages and Annotations."""
-    model: str = "click-small"
-    """Network that answers clicks; one that propagates takes the place of --propagation."""
-    interaction: str | None = None
-    """Network that answers clicks, in place of that of --model."""
-    propagation: str | None = None
-    """Network that carries masks to other frames; default: stm-small, or --model if it does."""
-    refine: str | None = None
-    """Refinement of clicks; default: that of the network's paper, BRS for click-small."""
-    weights: UseAppendAction[tuple[Path, ...]] = ()
-    """A weights file (see ivs convert), or a folder of them, instead of those that ship."""
     out: Path | None = None
     """Folder for report.json, report.md, tables as CSV, plots and strips of each sequence."""
     report: Path | None = None
@@ -78,7 +59,7 @@ class Vos:
             self.results,
             root=self.root,
             annotations=self.annotations,
-            sequences=self._names(),
+            sequences=self.names(),
             split=self.split,
             resolution=self.resolution,
             year=self.year,
@@ -93,43 +74,16 @@ class Vos:
         )
 
     def _run(self, advance: Callable[[int, int], None]) -> "VosReport":
-        from ivs_jax.api.prompts import default_loader
         from ivs_jax.cache import enable_compilation_cache
-        from ivs_jax.evaluation.davis import open_davis, open_pair
         from ivs_jax.evaluation.vos import run_vos
-        from ivs_jax.io import open_video
-        from ivs_jax.session import Engine
 
         if self.root is None:
             raise ValueError("nothing to segment: give ROOT, or --results with masks to score")
-        if self.annotations is None:
-            sequences = open_davis(
-                self.root,
-                sequences=self._names(),
-                split=self.split,
-                resolution=self.resolution,
-                year=self.year,
-            )
-        else:
-            sequences = open_pair(
-                self.root, self.annotations, sequences=self._names(), joined=self.year == "2016"
-            )
+        sequences = self.opened(self.root)
         enable_compilation_cache()
-        load = default_loader()
-
-        def engine(folder: Path) -> Engine:
-            return load(
-                open_video(folder),
-                model=self.model,
-                interaction=self.interaction,
-                propagation=self.propagation,
-                refine=self.refine,
-                weights=self.weights,
-            )
-
         return run_vos(
             sequences,
-            engine,
+            self.loader(),
             dataset=self._dataset(),
             prompt=self.prompt,
             clicks=self.clicks,
@@ -138,15 +92,12 @@ class Vos:
             progress=lambda done, total, _: advance(done, total),
         )
 
-    def _names(self) -> list[str] | None:
-        return [name.strip() for name in self.sequences.split(",") if name.strip()] or None
-
     def _dataset(self) -> str:
         """What the report calls the data: folder, what of it, edition."""
         if self.annotations is not None:
             return self.annotations.resolve().name
         assert self.root is not None
         year = [self.year] if self.year else []
-        names = self._names() or [self.split]
+        names = self.names() or [self.split]
         chosen = ", ".join(names) if len(names) <= 3 else f"{len(names)} sequences"
         return " ".join([self.root.resolve().name, *year, chosen, self.resolution])

@@ -9,13 +9,14 @@ import numpy as np
 from ivs_jax.interaction.events import Click, Scribble, Stroke
 from ivs_jax.interaction.strokes import (
     NOTHING,
+    UNMARKED,
     near,
     pixels,
     rasterise,
     scribble_clicks,
     signed,
 )
-from ivs_jax.types import BACKGROUND, OBJECT, PADDING, Clicks, make_clicks
+from ivs_jax.types import BACKGROUND, OBJECT, Clicks, make_clicks
 
 Hint = Click | Scribble
 
@@ -57,18 +58,18 @@ def last_said(hints: Sequence[Hint], size: tuple[int, int]) -> np.ndarray:
     return labels
 
 
-def said(hints: Sequence[Hint], number: int, size: tuple[int, ...]) -> np.ndarray:
+def said(hints: Sequence[Hint], number: int, size: tuple[int, int]) -> np.ndarray:
     """What clicks and strokes say about an object, `[H, W]` int8: 1 here, 0 not here, -1 nothing.
 
     The last one counts where they meet.
     """
-    out = np.full(size[:2], PADDING, np.int8)
+    out = np.full(size, UNMARKED, np.int8)
     for hint in hints:
         if isinstance(hint, Scribble):
-            new = signed(rasterise(hint.strokes, (size[0], size[1])), number)
-            out = np.where(new == PADDING, out, new)
+            new = signed(rasterise(hint.strokes, size), number)
+            out = np.where(new == UNMARKED, out, new)
         elif hint.object == number:
-            [[x, y]] = pixels([(hint.x, hint.y)], (size[0], size[1]))
+            [[x, y]] = pixels([(hint.x, hint.y)], size)
             out[y, x] = hint.label
     return out
 

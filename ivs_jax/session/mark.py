@@ -126,7 +126,7 @@ def _asked(state: State, frame: int, objects: Sequence[int], hints: tuple[Hint, 
             answer, satisfied = _answer(state, image, frame, number, hints, previous)
             probability = np.asarray(answer.probability, np.float32)
         else:
-            told = said(hints, number, previous.shape)
+            told = said(hints, number, engine.video.size)
             middle = anchor(previous, told)
             answer, satisfied = _answer(state, image, frame, number, hints, previous, middle)
             probability = corrected(np.asarray(answer.probability, np.float32), previous, told)
