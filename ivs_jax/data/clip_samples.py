@@ -1,4 +1,4 @@
-"""Training samples of propagation: short clips of some objects, real ones or made from stills."""
+"""Training samples of propagation: short clips of objects, real, made from stills, or drawn."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ import numpy as np
 
 from ivs_jax.data.clips import Clip
 from ivs_jax.data.crops import Windows, drawn, warp, window_matrix
+from ivs_jax.data.drawn_clips import DrawnClips
 from ivs_jax.data.motion import Motion
 from ivs_jax.data.pairs import Frames, pseudo_clip, renumbered
 from ivs_jax.data.sets import Mixture, Part, open_mixture
@@ -72,12 +73,15 @@ class ClipSamples:
     Attributes:
       stills, clips: sets of stills and of clips.
       real: share of samples from clips.
+      drawn: share of samples that are drawn, on grounds from the stills where there are any; the
+        other two kinds share the rest.
       size: side S in pixels.
       length: frames T.
       objects: weights of samples with 1, 2, ... objects.
       still_windows, clip_windows: windows of stills, and of clips around the first frame's objects.
       still_motion: of the window on a still.
       clip_motion: of the window on a real clip, which moves by itself. No thin-plate bending.
+      drawn_clips: what is drawn.
       gaps: between the frames of a real clip.
       least_area: pixels that every object has in the first frame.
     """
@@ -85,6 +89,7 @@ class ClipSamples:
     stills: tuple[Part, ...] = ()
     clips: tuple[Part, ...] = ()
     real: float = 0.5
+    drawn: float = 0.0
     size: int = 192
     length: int = 3
     objects: tuple[float, ...] = (1.0,)
@@ -92,12 +97,15 @@ class ClipSamples:
     clip_windows: Windows = Windows(whole=0.6, frame=(0.34, 0.7), zoom=(1.3, 4.0))
     still_motion: Motion = Motion()
     clip_motion: Motion = Motion(4.5, 0.036, 0.045, 0.036, noise=0.1)
+    drawn_clips: DrawnClips = DrawnClips()
     gaps: Gaps = Gaps()
     least_area: int = 60
 
     def __post_init__(self) -> None:
         if not 0 <= self.real <= 1:
             raise ValueError(f"real is {self.real}, expected a share in [0, 1]")
+        if not 0 <= self.drawn <= 1:
+            raise ValueError(f"drawn is {self.drawn}, expected a share in [0, 1]")
         if self.real > 0 and not self.clips or self.real < 1 and not self.stills:
             sets = f"{len(self.stills)} sets of stills and {len(self.clips)} of clips"
             raise ValueError(f"real is {self.real} with {sets}: a share without a set")
@@ -131,6 +139,8 @@ class ClipSamples:
         count = 1 + int(rng.choice(len(weights), p=weights))
 
         def draw() -> ClipBatch | None:
+            if self.drawn > 0 and rng.random() < self.drawn:
+                return self._finished(*self._drawn(stills, count, rng), count, rng)
             real = clips is not None and rng.random() < self.real
             for _ in range(_TRIES):  # so that the share holds although windows are rejected
                 if real and clips is not None:
@@ -143,6 +153,12 @@ class ClipSamples:
             return None
 
         return drawn(draw, _names(stills) + _names(clips))
+
+    def _drawn(self, stills: Mixture[Still] | None, count: int, rng: np.random.Generator) -> Frames:
+        ground = None if stills is None else stills.draw(rng).image
+        return self.drawn_clips.draw(
+            rng, objects=count, length=self.length, size=self.size, photograph=ground
+        )
 
     def _pseudo(self, still: Still, count: int, rng: np.random.Generator) -> Frames | None:
         return pseudo_clip(

@@ -127,8 +127,42 @@ class DavisClips(ClipSet):
     ) -> None:
         super().__init__(f"{root.name} {split}")
         self._clips = [
-            _davis_clip(root, name, resolution, year == "2016", sparse, cached)
+            _clip(
+                name,
+                root / "JPEGImages" / resolution / name,
+                root / "Annotations" / resolution / name,
+                year == "2016",
+                sparse=sparse,
+                cached=cached,
+            )
             for name in _sequences(root / "ImageSets" / year / f"{split}.txt")
+        ]
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    def read(self, index: int) -> Clip:
+        return self._clips[index]
+
+
+class FolderClips(ClipSet):
+    """The sequences `folder/<name>/frames` and `folder/<name>/masks`, in sorted order of the names.
+
+    Masks are PNG files named like their frames; a frame may lack one. With `binary`, every mark is
+    object 1. Only names are looked at on opening. Raises ValueError naming the folder that is
+    missing or empty.
+    """
+
+    def __init__(self, folder: Path, *, binary: bool = False, cached: bool = False) -> None:
+        super().__init__(folder.name)
+        places = sorted(p for p in folder.glob("*") if (p / "frames").is_dir())
+        if not places:
+            raise ValueError(
+                f"{folder}: no sequence there, expected <name>/frames and <name>/masks"
+            )
+        self._clips = [
+            _clip(p.name, p / "frames", p / "masks", binary, sparse=True, cached=cached)
+            for p in places
         ]
 
     def __len__(self) -> int:
@@ -148,14 +182,13 @@ def _sequences(listing: Path) -> list[str]:
     return list(names)
 
 
-def _davis_clip(
-    root: Path, name: str, resolution: str, binary: bool, sparse: bool, cached: bool
+def _clip(
+    name: str, frames: Path, masks: Path, binary: bool, *, sparse: bool, cached: bool
 ) -> Clip:
-    folder = root / "JPEGImages" / resolution / name
-    images = sorted(p for p in folder.glob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    """The images of a folder of frames with the masks of the same names."""
+    images = sorted(p for p in frames.glob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
     if not images:
-        raise ValueError(f"{folder}: no frames found")
-    masks = root / "Annotations" / resolution / name
+        raise ValueError(f"{frames}: no frames found")
     there = {path.stem: path for path in masks.glob("*.png")}
     missing = [p.stem for p in images if p.stem not in there]
     if len(missing) == len(images) or (missing and not sparse):

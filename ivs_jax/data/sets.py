@@ -8,18 +8,20 @@ from urllib.parse import parse_qsl
 
 import numpy as np
 
-from ivs_jax.data.clips import ClipFrames, ClipSet, DavisClips
+from ivs_jax.data.clips import ClipFrames, ClipSet, DavisClips, FolderClips
 from ivs_jax.data.stills import FolderStills, StillSet
 
 Drawn = TypeVar("Drawn")
 Kind = Literal["stills", "clips"]
 KINDS = (
     "stills:FOLDER (images/ and masks/)",
+    "clips:FOLDER (NAME/frames and NAME/masks)",
     "davis:FOLDER?split=train&resolution=480p&year=2017",
     "tfds:NAME/SPLIT",
 )
 _OPTIONS = {
     "stills": {"cached"},
+    "clips": {"binary", "cached", "every"},
     "davis": {"split", "resolution", "year", "sparse", "cached", "every"},
     "tfds": {"cached", "every"},
 }
@@ -71,10 +73,11 @@ def open_mixture(parts: Sequence[Part], data: Path, kind: Kind) -> Mixture[Any]:
 def open_set(spec: str, data: Path) -> StillSet | ClipSet:
     """Opens a set of the folder `data` by its name; images are read later, one by one.
 
-    `stills:stills/voc` is a folder of images/ and masks/, `davis:davis?split=train` one in DAVIS's
-    layout (options: resolution, year, sparse=true where frames may lack masks), `tfds:sbd/train` a
-    split of a set that `ivs data build` built into `data/tfds`. `every=8` makes every 8th annotated
-    frame of clips a still, `cached=true` keeps in memory what was read.
+    `stills:stills/voc` is a folder of images/ and masks/, `clips:clips` one of sequences with
+    frames/ and masks/ each (binary=true where every mark is object 1), `davis:davis?split=train`
+    one in DAVIS's layout (options: resolution, year, sparse=true where frames may lack masks),
+    `tfds:sbd/train` a split of a set that `ivs data build` built into `data/tfds`. `every=8` makes
+    every 8th annotated frame of clips a still, `cached=true` keeps in memory what was read.
     Raises ValueError for other names and options, and for sets that are missing or empty.
     """
     kind, colon, rest = spec.partition(":")
@@ -98,9 +101,12 @@ def _open(
 ) -> StillSet | ClipSet:
     if kind == "stills":
         return FolderStills(data / place, cached=cached)
+    if kind == "clips":
+        binary = _flag(spec, "binary", options)
+        return FolderClips(data / place, binary=binary, cached=cached)
     if kind == "davis":
         if "split" not in options:
-            raise ValueError(f"set {spec!r}: no split, expected {KINDS[1]}")
+            raise ValueError(f"set {spec!r}: no split, expected {KINDS[2]}")
         return DavisClips(
             data / place,
             split=options.pop("split"),
@@ -110,7 +116,7 @@ def _open(
         )
     name, slash, split = place.rpartition("/")
     if not slash or not name:
-        raise ValueError(f"set {spec!r}: no split, expected {KINDS[2]}")
+        raise ValueError(f"set {spec!r}: no split, expected {KINDS[3]}")
     from ivs_jax.data.records import open_records
 
     return open_records(data / "tfds" / name, split, cached=cached)

@@ -57,6 +57,17 @@ def test_the_share_of_real_clips_and_of_counts_of_objects():
     assert np.mean(green_or_magenta) == pytest.approx(0.25, abs=0.08)
 
 
+def test_the_share_of_drawn_clips():
+    """The scenes have two discs on black; drawn clips have no black ground that stays."""
+    samples = _samples(ClipSamples(real=0.5, drawn=0.4, **SETS), count=120)
+    black = [(s.frames[:, :4, :4].max() < 12) for s in samples]
+    alone = _samples(ClipSamples(real=0.5, **SETS), count=120)
+    gap = np.mean([(s.frames[:, :4, :4].max() < 12) for s in alone]) - np.mean(black)
+    assert gap > 0.1
+    drawn = _samples(ClipSamples(real=0.0, drawn=1.0, objects=(0.0, 1.0), **SETS), count=8)
+    assert all(s.objects == 2 and {1, 2} <= set(np.unique(s.labels[0])) for s in drawn)
+
+
 def _magenta(sample):
     frame = sample.frames[0].astype(int)
     return ((frame[..., 0] > 90) & (frame[..., 2] > 90)).sum() > 20

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ivs_jax.data.clips import DavisClips
+from ivs_jax.data.clips import DavisClips, FolderClips
 from ivs_jax.data.sets import Mixture, Part, open_mixture, open_set
 from ivs_jax.data.stills import FolderStills
 
@@ -24,6 +24,31 @@ def data(tmp_path):
     (davis / "ImageSets/2017").mkdir(parents=True)
     (davis / "ImageSets/2017/train.txt").write_text("bear\n")
     return tmp_path
+
+
+def test_folders_of_sequences_open(data):
+    image, mask = Image.new("RGB", (8, 6)), Image.new("L", (8, 6), 255)
+    for name, count in (("b", 3), ("a", 2)):
+        for kind, picture in (("frames", image), ("masks", mask)):
+            folder = data / "clips" / name / kind
+            folder.mkdir(parents=True)
+            for number in range(count):
+                picture.save(folder / f"{number}.png")
+    (data / "clips/b/masks/1.png").unlink()
+    clips, binary = (FolderClips(data / "clips", binary=flag) for flag in (False, True))
+    assert isinstance(open_set("clips:clips?binary=true&cached=true", data), FolderClips)
+    assert [(clip.name, len(clip), clip.annotated) for clip in clips] == [
+        ("a", 2, (0, 1)),
+        ("b", 3, (0, 2)),
+    ]
+    for found, value in ((clips, 255), (binary, 1)):
+        np.testing.assert_array_equal(found[0].labels(0), np.full((6, 8), value))
+    with pytest.raises(ValueError, match="stills: no sequence there, expected <name>/frames"):
+        open_set("clips:stills", data)
+    for file in (data / "clips/a/masks").iterdir():
+        file.unlink()
+    with pytest.raises(ValueError, match=r"a/masks: no mask 0.png \(2 of 2\)"):
+        open_set("clips:clips", data)
 
 
 def test_names_open_sets(data):
