@@ -5,6 +5,7 @@ from typing import Annotated
 
 from tyro.conf import subcommand
 
+from ivs_jax.cli.evaluate_drawn import DRAWN_EXAMPLES, Drawn
 from ivs_jax.cli.evaluate_interactive import INTERACTIVE_EXAMPLES, Interactive
 from ivs_jax.cli.evaluate_noc import COMPARE_EXAMPLES, NOC_EXAMPLES, Compare, Noc
 from ivs_jax.cli.evaluate_vos import VOS_EXAMPLES, Vos
@@ -16,6 +17,7 @@ class Evaluate:
         Annotated[Noc, subcommand("noc", description=NOC_EXAMPLES)]
         | Annotated[Compare, subcommand("compare", description=COMPARE_EXAMPLES)]
         | Annotated[Vos, subcommand("vos", description=VOS_EXAMPLES)]
+        | Annotated[Drawn, subcommand("drawn", description=DRAWN_EXAMPLES)]
         | Annotated[Interactive, subcommand("interactive", description=INTERACTIVE_EXAMPLES)]
     )
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from ivs_jax.cli.videos import Videos
 
@@ -20,6 +20,7 @@ With --results nothing is computed but the scores of the masks that lie there.
 
 examples:
   ivs eval vos DAVIS --prompt mask --out vos --report vos
+  ivs eval vos DAVIS --self
   ivs eval vos DAVIS --prompt clicks --clicks 3 --sequences blackswan,camel
   ivs eval vos FRAMES --annotations MASKS
   ivs eval vos DAVIS --results RESULTS --report scores
@@ -37,6 +38,9 @@ class Vos(Videos):
     """What the first frame is given: its true masks, or robot clicks."""
     clicks: int = 3
     """Robot clicks for an object, with --prompt clicks."""
+    own: Annotated[bool, arg(name="self")] = False
+    """Also segment the first frame anew from its own mask, which shows whether the network finds
+    its own place again."""
     out: Path | None = None
     """Folder for report.json, report.md, tables as CSV, plots and strips of each sequence."""
     report: Path | None = None
@@ -87,6 +91,7 @@ class Vos(Videos):
             dataset=self._dataset(),
             prompt=self.prompt,
             clicks=self.clicks,
+            own=self.own,
             out=self.out,
             page=self.report,
             progress=lambda done, total, _: advance(done, total),

@@ -28,6 +28,7 @@ from ivs_jax.interaction.events import Click, Mask, Propagate
 from ivs_jax.interaction.robot import next_click
 from ivs_jax.io import encode_rle
 from ivs_jax.session import Engine, State, start, step
+from ivs_jax.types import Annotation
 
 Prompt = Literal["mask", "clicks"]
 Progress = Callable[[int, int, str], None]
@@ -40,6 +41,7 @@ def run_vos(
     dataset: str,
     prompt: Prompt = "mask",
     clicks: int = 3,
+    own: bool = False,
     out: str | Path | None = None,
     page: str | Path | None = None,
     progress: Progress | None = None,
@@ -52,6 +54,8 @@ def run_vos(
       dataset: what the report calls the sequences.
       prompt: "mask" gives frame 0's true masks, "clicks" robot clicks on frame 0.
       clicks: at most so many clicks an object; fewer where no error is left.
+      own: also segment frame 0 anew, from its own mask in the memory: what a network that finds
+        its own place again gives back.
       out, page: folders for files and for the page, see `vos_files.write_report`.
       progress: called with (frames propagated, frames to propagate, sequence).
 
@@ -68,7 +72,7 @@ def run_vos(
         engine = load_engine(sequence.frames)
         model = engine.name
         try:
-            state, scores = _run_sequence(sequence, engine, prompt, clicks, progress)
+            state, scores = _run_sequence(sequence, engine, prompt, clicks, own, progress)
             measured.add(sequence.name, scores)
             if scores and (out or page):
                 measured.strips[sequence.name] = _strip(sequence, state)
@@ -93,6 +97,7 @@ def _run_sequence(
     engine: Engine,
     prompt: Prompt,
     clicks: int,
+    own: bool,
     progress: Progress | None,
 ) -> tuple[State, SequenceScores | None]:
     """Prompt, propagation and scores of one sequence; no scores if frame 0 has no object."""
@@ -122,7 +127,39 @@ def _run_sequence(
         progress=(lambda done, total, _: progress(done, total, name)) if progress else None,
     )
     seconds = time.perf_counter() - began
-    return state, _scored(sequence, state, prompted, seconds)
+    again = own_overlap(engine, first, objects) if own else {}
+    return state, _scored(sequence, state, prompted, again, seconds)
+
+
+class _Twice:
+    """A video of one frame, shown twice."""
+
+    path = "the first frame twice"
+
+    def __init__(self, frame: np.ndarray) -> None:
+        self._frame = frame
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int, /) -> np.ndarray:
+        return (self._frame, self._frame)[index]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self._frame.shape[0], self._frame.shape[1]
+
+
+def own_overlap(engine: Engine, labels: np.ndarray, objects: Sequence[int]) -> dict[int, float]:
+    """IoU of the masks of frame 0 with those that the propagator gives for the same frame again.
+
+    `labels` `[H, W]` uint8 are the ids of frame 0, `objects` those that count.
+    """
+    video, ids = _Twice(engine.video[0]), tuple(objects)
+    known = {0: Annotation(labels, ids)}
+    ((_, found),) = engine.propagator.propagate(video, known, ids, [1], start=0)
+    answer = np.asarray((0, *ids))[np.argmax(found, -1)]
+    return {number: iou(answer == number, labels == number) for number in ids}
 
 
 def _clicked(state: State, number: int, wanted: np.ndarray, clicks: int) -> State:
@@ -139,9 +176,13 @@ def _clicked(state: State, number: int, wanted: np.ndarray, clicks: int) -> Stat
 
 
 def _scored(
-    sequence: DavisSequence, state: State, prompted: dict[int, float], seconds: float
+    sequence: DavisSequence,
+    state: State,
+    prompted: dict[int, float],
+    own: dict[int, float],
+    seconds: float,
 ) -> SequenceScores:
-    """`prompted`: object -> J of frame 0."""
+    """`prompted`: object -> J of frame 0; `own`: of frame 0 segmented anew, empty if not asked."""
     count, size = len(sequence.annotations), state.engine.video.size
     j, f = score_frames(
         lambda frame: sequence.truth(frame, size),
@@ -150,7 +191,7 @@ def _scored(
         scored_frames(count),
     )
     scores = {
-        number: ObjectScores(j[row], f[row], prompted[number])
+        number: ObjectScores(j[row], f[row], prompted[number], own.get(number))
         for row, number in enumerate(prompted)
     }
     return SequenceScores(sequence.name, scores, count, seconds)

@@ -12,6 +12,8 @@ from ivs_jax.evaluation.vos_report import (
     VosReport,
     columns,
     described,
+    held_columns,
+    held_row,
     sequence_rows,
     total_row,
 )
@@ -39,6 +41,11 @@ def write_vos_page(path: Path, report: VosReport, measured: Measured) -> None:
             described(report),
             (heads, [*sequence_rows(report), total_row(report)]),
             [("Mean of J and F of each sequence", figure_png(_bars(report)))],
+        ),
+        Section(
+            "From the first frame on",
+            "A network that holds what it was given has the prompt's J in the frames after it.",
+            (held_columns(report), [held_row(report)]),
         ),
         Section(
             "Over time",

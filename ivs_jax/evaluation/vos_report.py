@@ -4,11 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
+
 from ivs_jax.evaluation.region import Mean
 from ivs_jax.evaluation.report import markdown_table
 from ivs_jax.evaluation.series import average, statistics
 from ivs_jax.evaluation.vos_scores import ObjectScores, SequenceScores
 
+FIRST = (1, 5, 10, 25)  # frames after the first over which its mask is followed
 MEASURES = (
     "J&F-Mean",
     "J-Mean",
@@ -55,6 +58,8 @@ class VosReport:
       j, f: `mean`, `recall` (share of frames above 0.5), `decay`; mean over objects.
       first_frame_j: mean J of frame 0 after the prompt: 1 for a mask, less for clicks. None for
         results.
+      own_j: mean J of frame 0 segmented from its own mask; None if not asked for.
+      first_j: mean J of the first 1, 5, 10 and 25 frames after it, by that number.
       fps: propagated frames per second of wall time, decoding and packing of masks included. The
         first sequence, which compiles, is left out unless it is the only one. None for results.
       sequences: per sequence `jf`, `j`, `f`, `objects` (the same by id), `frames`, `fps`.
@@ -69,6 +74,8 @@ class VosReport:
     j: dict[str, float]
     f: dict[str, float]
     first_frame_j: float | None
+    own_j: float | None
+    first_j: dict[str, float]
     objects: int
     fps: float | None
     sequences: dict[str, Any]
@@ -90,6 +97,8 @@ def summarise(
         model=model,
         **_means(everything),
         first_frame_j=_mean(scored.prompted for scored in everything),
+        own_j=_mean(scored.own for scored in everything),
+        first_j=_first(everything),
         objects=len(everything),
         fps=_speed(measured.scores[1:] or measured.scores),
         sequences={one.name: _sequence(one) for one in measured.scores},
@@ -104,6 +113,7 @@ def as_markdown(report: VosReport) -> str:
         f"# {report.dataset}: {report.model}\n",
         f"{described(report)}\n",
         markdown_table(["sequence", *columns(report)], [*sequence_rows(report), total_row(report)]),
+        markdown_table(held_columns(report), [held_row(report)]),
     ]
     if report.skipped:
         skips = [[entry["name"], entry["reason"]] for entry in report.skipped]
@@ -142,6 +152,25 @@ def total_row(report: VosReport) -> list[Any]:
     return ["all objects", *_row(report, asdict(report))]
 
 
+def held_columns(report: VosReport) -> list[str]:
+    """Heads of `held_row`."""
+    return ["J of the first frames", *_held(report)]
+
+
+def held_row(report: VosReport) -> list[Any]:
+    """What frame 0 was given, what the network makes of it again, and the frames that follow."""
+    return ["all objects", *_held(report).values()]
+
+
+def _held(report: VosReport) -> dict[str, float]:
+    found = {
+        "frame 0 as prompted": report.first_frame_j,
+        "frame 0 from its own mask": report.own_j,
+        **{f"frames 1 to {count}": value for count, value in report.first_j.items()},
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
 def _row(report: VosReport, scores: Mapping[str, Any]) -> list[Any]:
     return measures(scores) if report.fps is None else [*measures(scores), scores["fps"]]
 
@@ -163,6 +192,14 @@ def _mean(values: Iterable[float | None]) -> float | None:
         if value is not None:
             total = total.add(value)
     return total.value if total.count else None
+
+
+def _first(objects: Sequence[ObjectScores]) -> dict[str, float]:
+    """Mean J of the first scored frames: how well a mask is held from its own frame on."""
+    return {
+        str(count): float(np.mean([scored.j[:count].mean() for scored in objects]))
+        for count in FIRST
+    }
 
 
 def _speed(scores: Sequence[SequenceScores]) -> float | None:

@@ -27,11 +27,13 @@ class ObjectScores:
     Attributes:
       j, f: `[T - 2]` float64, of the scored frames.
       prompted: J of frame 0 after the prompt; None where nothing was prompted.
+      own: J of frame 0 segmented anew from its own mask in the memory; None if not asked for.
     """
 
     j: np.ndarray
     f: np.ndarray
     prompted: float | None = None
+    own: float | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from ivs_jax.evaluation.boundary import f_measure
 from ivs_jax.evaluation.davis import open_davis, read_objects
-from ivs_jax.evaluation.vos import run_vos
+from ivs_jax.evaluation.vos import own_overlap, run_vos
 from ivs_jax.io.frames import open_video
 from ivs_jax.session import Engine
 from tests.plain_engine import PlainInteractor, PlainPropagator, PlainVideo
@@ -57,6 +57,7 @@ def test_scores_are_those_made_by_construction(tmp_path):
         dataset="davis val",
         out=tmp_path,
         page=tmp_path,
+        own=True,
         progress=lambda *a: seen.append(a),
     )
     # A 6 x 6 square against itself moved by 3: J = 18 / 54. Three objects in all, not two halves.
@@ -69,6 +70,9 @@ def test_scores_are_those_made_by_construction(tmp_path):
     assert 0 < expected_f < 1 and report.f["mean"] == pytest.approx((2 + expected_f) / 3)
     assert report.jf == pytest.approx((report.j["mean"] + report.f["mean"]) / 2)
     assert report.first_frame_j == 1 and report.objects == 3 and report.fps
+    # Colours give frame 0 back; three frames of the shifted square follow, or as many as there are.
+    assert report.own_j == 1
+    assert report.first_j == {n: pytest.approx((2 + 1 / 3) / 3) for n in ("1", "5", "10", "25")}
     assert seen[-1] == (LAST, LAST, "shifted") and len(seen) == 2 * LAST
 
     written = json.loads((tmp_path / "report.json").read_text())
@@ -76,12 +80,23 @@ def test_scores_are_those_made_by_construction(tmp_path):
     assert set(written["sequences"]["exact"]["objects"]) == {"1", "2"}
     rows = list(csv.DictReader((tmp_path / "per_frame.csv").read_text().splitlines()))
     assert len(rows) == 3 * (LAST - 1) and {row["frame"] for row in rows} == set("1234")
-    assert "| shifted |" in (tmp_path / "report.md").read_text()
+    text = (tmp_path / "report.md").read_text()
+    assert "| shifted |" in text
+    assert "| frame 0 as prompted | frame 0 from its own mask | frames 1 to 1 |" in text
     for picture in ("plots/exact.png", "strips/shifted.jpg"):
         with Image.open(tmp_path / picture) as image:
             assert image.size[0] > 400
     page = (tmp_path / "report.html").read_text()
     assert "davis val: plain" in page and "Best sequences" in page and "exact: J&amp;F 1" in page
+
+
+def test_a_mask_that_the_propagator_does_not_give_back_is_seen(tmp_path):
+    engine = load_engine(write_tree(tmp_path / "davis", {"one": two}) / "JPEGImages/480p/one")
+    truth = PlainVideo().truth(0)
+    assert own_overlap(engine, truth, [1, 2]) == {1: 1, 2: 1}
+    moved = np.roll(np.where(truth <= 2, truth, 0).astype(np.uint8), 3, axis=1)
+    # The propagator goes by the colour of each given mask: most of the moved square is still red.
+    assert own_overlap(engine, moved, [1])[1] < 1
 
 
 def test_click_prompt_uses_the_robot_and_the_session(tmp_path):
