@@ -1,5 +1,6 @@
 """Small networks with random weights: the real code, quick to compile."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,7 @@ CLICK = ClickConfig(
     input_size=64,
 )
 STM = STMConfig(backbone="tiny", key=4, value=8, decoder=(8, 6, 4), capacity=6, working_side=64)
+STM_TWO_ENCODERS = replace(STM, shared_key=False, top_k=None, previous=False)  # as published
 
 
 DENSE = ClickConfig(  # as the published BRS network

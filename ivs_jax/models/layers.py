@@ -9,7 +9,6 @@ from jax import Array
 from jax.ad_checkpoint import checkpoint_name
 
 from ivs_jax.ops.conv import conv_general_dilated, depthwise_conv2d
-from ivs_jax.ops.resize import resize
 
 Conv = functools.partial(nn.Conv, conv_general_dilated=conv_general_dilated)
 HE = nn.initializers.he_normal()
@@ -186,22 +185,3 @@ class ResBlock(nn.Module):
             side = (self.projection, self.projection)
             x = Conv(self.features, side, kernel_init=HE, name="downsample")(x)
         return block_output(x + y)
-
-
-class Refine(nn.Module):
-    """STM's refinement module: a skip convolution plus the coarser map brought up twice.
-
-    A coarser map of another width is first projected by a 1 x 1 convolution (the published sizes
-    are all 256 and have none).
-    """
-
-    features: int
-
-    @nn.compact
-    def __call__(self, skip: Array, coarse: Array) -> Array:
-        s = Conv(self.features, (3, 3), kernel_init=HE, name="convFS")(skip)
-        s = ResBlock(self.features, name="ResFS")(s)
-        if coarse.shape[-1] != self.features:
-            coarse = Conv(self.features, (1, 1), kernel_init=HE, name="project")(coarse)
-        enlarged = resize(coarse, (s.shape[1], s.shape[2]))
-        return ResBlock(self.features, name="ResMM")(s + enlarged)

@@ -1,10 +1,12 @@
-"""Space-time memory networks: STM (Oh et al., ICCV 2019) and STM-Interactive (PAMI).
+"""Space-time memory networks: STM (Oh et al., ICCV 2019), STM-Interactive (PAMI), and a small one.
 
-A memory encoder turns frames with masks into keys and values, a query encoder does the same for
-the frame to segment, every query position attends to all memory positions of its object, and a
-decoder refines what was read. Objects only meet in soft aggregation. The backbone, all widths and
-where the official code and the paper differ are a config: the published network is the same code
-with ResNet-50 and 128 / 512 / 256. STM-Interactive's memory also sees scribbles.
+Frames with masks become keys and values of a memory, every position of the frame to segment attends
+to all positions of its object's memory, and a decoder refines what was read. Objects only meet in
+soft aggregation. The published networks have two encoders, one of which sees the masks, and compare
+keys by their product; STM-Interactive's also sees scribbles. The small network that ships has one
+key a frame, from the image alone, compared by distance (STCN, Cheng et al., NeurIPS 2021), and a
+path for the masks from the memory to the decoder. The backbone, all widths and where the official
+code and the paper differ are a config.
 """
 
 from dataclasses import dataclass
@@ -16,18 +18,28 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ivs_jax.models.layers import HE, Conv, Refine, ResBlock
+from ivs_jax.models.layers import Conv
+from ivs_jax.models.mask_value import (
+    CELL,
+    CELLS,
+    MaskValue,
+    average,
+    from_cells,
+    per_object,
+    to_cells,
+)
 from ivs_jax.models.memory_read import read_memory
 from ivs_jax.models.mobilenet import MobileNetV1
 from ivs_jax.models.resnet import ResNet
+from ivs_jax.models.stm_decoder import Decoder
 from ivs_jax.ops.aggregate import aggregate, aggregate_logits
-from ivs_jax.ops.resize import resize
 
 BACKBONES: dict[str, Any] = {
     "mobilenet_v1": MobileNetV1,
     "resnet50": partial(ResNet, depth=50, stages=3),
 }
 STRIDE = 16
+MOST_ENLARGED = 4.0  # times that a small frame is enlarged to `working_side`
 ABSENT = -100.0  # logit of an object that no memory knows
 
 
@@ -36,57 +48,83 @@ class STMConfig:
     """Sizes of a space-time memory network.
 
     Attributes:
-      backbone: name of both encoders (weights are not shared), a key of `BACKBONES`.
+      backbone: name of the encoders (weights are not shared), a key of `BACKBONES`.
       key, value: channels of keys and values (published: 128 and 512).
-      others: whether the memory encoder sees the other objects' masks too (official code; paper and
+      shared_key: one key a frame, from the image alone, for memory and query, compared by negative
+        squared distance; values are made from the frame's features and masks (STCN). Published STM:
+        a second encoder for the memory, keys compared by their product.
+      top_k: only the so many most similar positions of the memory are read (MiVOS, Cheng et al.,
+        CVPR 2021); None for all, as published.
+      previous: whether the decoder also sees the masks of the frame before; needs `shared_key`.
+      others: whether the memory sees the other objects' masks too (official code; paper and
         STM-Interactive: no).
       scribbles: whether it sees scribbles (STM-Interactive).
       scaled: whether scores are divided by sqrt(key) (official code; paper: no).
-      locality: standard deviation, in cells of 16 pixels, of a Gaussian prior on how far a query
-        looks (the static kernel of KMN, Seong et al., ECCV 2020, centred at the query itself); None
-        for none, as published. A small network confuses look-alikes less with it.
-      recency: frames after which a frame of the memory counts e times less, whichever way time
-        runs; None for none, as published. What lies far back is seldom where it was.
       read_first: whether the decoder's input is [read, value] (official code; paper: reversed).
       clamp: whether soft aggregation clamps probabilities to [1e-7, 1 - 1e-7], as published.
-      mask_skip: whether the values of the memory also see the masks directly, averaged to their
-        grid. The published network has only the path through the encoder, which takes far longer
-        to learn.
       decoder: channels at strides 16, 8 and 4 (published: 256 each).
       capacity: frames that the memory of a session holds. The published code has no bound, but on
         DAVIS (104 frames at most) never holds more than 22; see `session.memory` for what goes.
       every: a frame is memorised for good every so many frames.
       annotated_only: whether a session memorises only what the user annotated (STM-Interactive).
-      working_side: long side in pixels to which frames are shrunk before they are segmented, to
-        multiples of 16.
+      working_side: long side in pixels at which frames are segmented, in multiples of 16; smaller
+        frames are enlarged, at most `MOST_ENLARGED` times.
       short_side: where given, the published rule instead: larger frames are shrunk to this short
         side, and all are zero-padded to multiples of 16.
     """
 
     backbone: str = "mobilenet_v1"
     key: int = 64
-    value: int = 256
+    value: int = 128
+    shared_key: bool = True
+    top_k: int | None = 32
+    previous: bool = True
     others: bool = True
     scribbles: bool = False
     scaled: bool = True
-    locality: float | None = 3.0
-    recency: float | None = 4.0
     read_first: bool = True
     clamp: bool = False
-    mask_skip: bool = True
-    decoder: tuple[int, int, int] = (128, 96, 64)
+    decoder: tuple[int, int, int] = (128, 64, 48)
     capacity: int = 12
     every: int = 5
     annotated_only: bool = False
     working_side: int = 480
     short_side: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.previous and not self.shared_key:
+            raise ValueError("previous: only networks with shared_key see the frame before")
+        if self.scribbles and self.shared_key:
+            raise ValueError("scribbles: networks with shared_key see none")
+
+    @property
+    def masks(self) -> int:
+        """Masks that the memory sees of each object: its own, and perhaps the others'."""
+        return 2 if self.others else 1
+
+    @property
+    def value_width(self) -> int:
+        """Channels of the memory's values; with shared keys the masks' cells are among them."""
+        return self.value + CELLS * self.masks if self.shared_key else self.value
+
+    @property
+    def keeps_previous(self) -> bool:
+        """Whether a session's memory holds the frame before, whatever `every` says."""
+        return not (self.shared_key or self.annotated_only)
+
 
 class Query(NamedTuple):
-    """Encoded frame: key `[N, h, w, k]`, value `[N, h, w, v]` and skips at strides 8 and 4."""
+    """Encoded frame.
+
+    Attributes:
+      key: `[N, h, w, k]` at stride 16, compared with the memory's.
+      value: `[N, h, w, v]`, what the decoder sees of the frame at that stride.
+      r4, r3, r2: features at strides 16, 8 and 4.
+    """
 
     key: Array
     value: Array
+    r4: Array
     r3: Array
     r2: Array
 
@@ -102,36 +140,47 @@ class STM(nn.Module):
             legal = ", ".join(BACKBONES)
             raise ValueError(f"unknown backbone {config.backbone!r}, expected one of {legal}")
         backbone = BACKBONES[config.backbone]
-        self.memory_encoder = backbone(extra=True)
         self.query_encoder = backbone()
-        self.memory_kv = _KeyValue(config.key, config.value)
         self.query_kv = _KeyValue(config.key, config.value)
-        if config.mask_skip:
-            self.mask_value = Conv(config.value, (3, 3), use_bias=False, kernel_init=HE)
-        self.decoder = _Decoder(config.decoder)
+        if config.shared_key:
+            self.mask_value = MaskValue(config.value)
+        else:
+            self.memory_encoder = backbone(extra=True)
+            self.memory_kv = _KeyValue(config.key, config.value)
+        self.decoder = Decoder(config.decoder)
 
     def memorise(
         self, frame: Array, masks: Array, scribbles: Array | None = None
     ) -> tuple[Array, Array]:
         """Keys and values of a frame for each object.
 
-        `frame` `[N, H, W, 3]` in [0, 1], `masks` `[N, K, H, W]` soft masks of the objects; H and W
-        multiples of 16. A network that sees scribbles may get them as `[N, K + 1, H, W]` in [0, 1],
-        those of the background first; none are all 0. Returns key `[N, K, H/16, W/16, k]` and value
-        `[N, K, H/16, W/16, v]`.
+        Args:
+          frame: `[N, H, W, 3]` in [0, 1]; H and W multiples of 16.
+          masks: `[N, K, H, W]` soft masks of the objects.
+          scribbles: for a network that sees them, `[N, K + 1, H, W]` in [0, 1], those of the
+            background first; None: none were drawn.
+
+        Returns key `[N, J, H/16, W/16, k]` and value `[N, K, H/16, W/16, v]`. J is K, or 1 where
+        all objects share the key of the frame.
         """
         _check("memorise", frame, masks)
+        extra = self._memory_inputs(masks, scribbles)
+        if self.config.shared_key:
+            return self.memorise_query(self.query(frame), masks)
         n, k = masks.shape[:2]
-        extra = self._memory_inputs(masks, scribbles).reshape(n * k, *masks.shape[2:], -1)
-        embedded = jnp.repeat(self.memory_encoder.embed(frame), k, axis=0)
-        key, value = self.memory_kv(self.memory_encoder(embedded, extra)[STRIDE])
-        if self.config.mask_skip:
-            grid = (n * k, value.shape[1], STRIDE, value.shape[2], STRIDE, extra.shape[-1])
-            value += self.mask_value(jnp.mean(extra.reshape(grid), (2, 4)))
+        embedded = per_object(self.memory_encoder.embed(frame), k)
+        encoded = self.memory_encoder(embedded, extra.reshape(n * k, *masks.shape[2:], -1))
+        key, value = self.memory_kv(encoded[STRIDE])
         return key.reshape(n, k, *key.shape[1:]), value.reshape(n, k, *value.shape[1:])
 
+    def memorise_query(self, query: Query, masks: Array) -> tuple[Array, Array]:
+        """`memorise` of a frame that `query` has encoded; of networks with `shared_key`."""
+        n, k = masks.shape[:2]
+        value = self.mask_value(self._memory_inputs(masks, None), query.r3, query.r4)
+        return query.key[:, None], value.reshape(n, k, *value.shape[1:])
+
     def _memory_inputs(self, masks: Array, scribbles: Array | None) -> Array:
-        """What the memory encoder sees besides the frame, `[N, K, H, W, E]`."""
+        """What the memory sees besides the frame, `[N, K, H, W, E]`."""
         n, k, *sides = masks.shape
         inputs = [masks]
         if self.config.others:
@@ -151,31 +200,66 @@ class STM(nn.Module):
         _check("query", frame)
         features = self.query_encoder(self.query_encoder.embed(frame))
         key, value = self.query_kv(features[STRIDE])
-        return Query(key, value, features[8], features[4])
+        return Query(key, value, features[STRIDE], features[8], features[4])
 
     def segment(
-        self, query: Query, keys: Array, values: Array, valid: Array, age: Array | None = None
+        self,
+        query: Query,
+        keys: Array,
+        values: Array,
+        valid: Array,
+        previous: Array | None = None,
     ) -> Array:
         """Segments a frame from the memory of its objects.
 
-        `keys` `[N, K, M, h, w, k]`, `values` `[N, K, M, h, w, v]`, `valid` `[N, K, M]` bool: memory
-        frames that count, `age` `[M]`: frames between them and this one, for `recency`; None: not
-        known, all count alike. Returns the logits of each object alone `[N, K, H, W]`; those of
-        objects without any valid memory are -100.
+        Args:
+          query: the frame, encoded.
+          keys: `[N, J, M, h, w, k]` of `memorise`, M memory frames.
+          values: `[N, K, M, h, w, v]`.
+          valid: `[N, K, M]` bool, memory frames that count.
+          previous: `[N, K, H, W]` soft masks of the frame before, for a network that sees them;
+            None: not known.
+
+        Returns the logits of each object alone `[N, K, H, W]`; those of objects without any valid
+        memory are -100.
         """
         n, k = valid.shape[:2]
-        config = self.config
-        fresh = None if age is None or config.recency is None else age / -config.recency
-        attend = partial(read_memory, scaled=config.scaled, locality=config.locality, fresh=fresh)
-        read = jax.vmap(jax.vmap(attend, (None, 0, 0, 0)))(query.key, keys, values, valid)
-        own = jnp.broadcast_to(query.value[:, None], read.shape)
-        pair = [read, own] if config.read_first else [own, read]
-        x = jnp.concatenate(pair, -1).reshape(n * k, *own.shape[2:4], -1)
-        r3, r2 = (jnp.repeat(skip, k, axis=0) for skip in (query.r3, query.r2))
-        logits = self.decoder(x, r3, r2)
+        read = self._read(query.key, keys, values, valid)
+        read = read.reshape(n * k, *read.shape[2:])
+        own = per_object(query.value, k)
+        parts = [read, own] if self.config.read_first else [own, read]
+        masks = None
+        if self.config.shared_key:
+            masks = from_cells(read[..., self.config.value :])
+            if self.config.previous:
+                before = self._previous(previous, (n, k, *masks.shape[1:3]), masks.dtype)
+                parts.append(to_cells(before))
+                masks = jnp.concatenate([masks, before], -1)
+        logits = self.decoder(jnp.concatenate(parts, -1), query.r3, query.r2, masks)
         # The official decoder ends in a softmax of two logits: the sigmoid of their difference.
         alone = (logits[..., 1] - logits[..., 0]).reshape(n, k, *logits.shape[1:3])
         return jnp.where(jnp.any(valid, -1)[..., None, None], alone, ABSENT)
+
+    def _read(self, query: Array, keys: Array, values: Array, valid: Array) -> Array:
+        """What each object's memory gives, `[N, K, h, w, v]`."""
+        config = self.config
+        attend = partial(
+            read_memory,
+            similarity="l2" if config.shared_key else "dot",
+            scaled=config.scaled,
+            top_k=config.top_k,
+        )
+        if config.shared_key:  # one matrix of scores for all objects
+            return jax.vmap(jax.vmap(attend, (None, None, 0, 0)))(query, keys[:, 0], values, valid)
+        return jax.vmap(jax.vmap(attend, (None, 0, 0, 0)))(query, keys, values, valid)
+
+    def _previous(self, masks: Array | None, shape: tuple[int, ...], dtype: Any) -> Array:
+        """The masks of the frame before at stride 4, `[N * K, H/4, W/4, E]`; 0 if not known."""
+        n, k, height, width = shape
+        if masks is None:
+            return jnp.zeros((n * k, height, width, self.config.masks), dtype)
+        inputs = self._memory_inputs(masks.astype(dtype), None)
+        return average(inputs.reshape(n * k, *inputs.shape[2:]), CELL)
 
     def example_inputs(self, side: int) -> tuple[Array, ...]:
         """Zeros for `__call__` that touch every parameter."""
@@ -189,7 +273,7 @@ class STM(nn.Module):
 
 
 def _others(whole: Array, own: Array) -> Array:
-    """Sum of `whole` `[N, L, H, W]` without `own` `[N, K, H, W]`, at most 1 (spec section 1)."""
+    """Sum of `whole` `[N, L, H, W]` without `own` `[N, K, H, W]`, at most 1."""
     return jnp.clip(jnp.sum(whole, 1, keepdims=True) - own, 0, 1)
 
 
@@ -220,18 +304,3 @@ class _KeyValue(nn.Module):
     def __call__(self, x: Array) -> tuple[Array, Array]:
         key = Conv(self.key, (3, 3), name="Key")(x)
         return key, Conv(self.value, (3, 3), name="Value")(x)
-
-
-class _Decoder(nn.Module):
-    widths: tuple[int, int, int]
-
-    @nn.compact
-    def __call__(self, x: Array, r3: Array, r2: Array) -> Array:
-        x = Conv(self.widths[0], (3, 3), kernel_init=HE, name="convFM")(x)
-        x = ResBlock(self.widths[0], name="ResMM")(x)
-        x = Refine(self.widths[1], name="RF3")(r3, x)
-        x = Refine(self.widths[2], name="RF2")(r2, x)
-        # Zero at first: a saturated probability would be clipped and pass no gradient.
-        predict = Conv(2, (3, 3), kernel_init=nn.initializers.zeros, name="pred2")
-        logits = predict(nn.relu(x))
-        return resize(logits, (4 * logits.shape[1], 4 * logits.shape[2]))

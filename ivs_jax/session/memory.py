@@ -1,9 +1,9 @@
 """Space-time memory of fixed capacity.
 
-Slot 0 holds the frame before the current one. The next slots hold what the user annotated, for
-good. The rest is a ring of every n-th segmented frame: when it is full the oldest goes, so the
-memory of a long video is bounded and keeps the recent past and everything the user said. The memory
-of STM-Interactive holds what the user annotated and nothing else, in all its slots.
+The memory holds what the user annotated, for good, and a ring of every n-th segmented frame: when
+the ring is full its oldest frame goes, so the memory of a long video is bounded and keeps the
+recent past and everything that was annotated. STM's also holds the frame before the current one,
+in slot 0. The memory of STM-Interactive holds what the user annotated and nothing else.
 """
 
 from typing import NamedTuple
@@ -19,7 +19,7 @@ class Memory(NamedTuple):
     """State of the memory for K objects; a pytree of static shape.
 
     Attributes:
-      keys: `[K, M, h, w, k]` float32.
+      keys: `[J, M, h, w, k]` float32; J is K, or 1 where all objects share the key of a frame.
       values: `[K, M, h, w, v]` float32.
       valid: `[K, M]` bool, does this frame count for this object?
       number: `[M]` int32, of this frame: how many steps from the start, negative behind it.
@@ -41,30 +41,32 @@ def empty_memory(
     size: tuple[int, int],
     widths: tuple[int, int],
     *,
-    annotated_only: bool = False,
+    shared_key: bool = False,
+    previous: bool = True,
 ) -> Memory:
     """Memory without frames; `size` = (h, w) of keys, `widths` = their and the values' channels.
 
-    `annotated_only` says that nothing will be given to `remember`. Raises ValueError for a capacity
-    that does not hold the previous frame, an annotated one and one of the ring.
+    `shared_key` says that all objects share the key of a frame, `previous` that slot 0 is for the
+    frame before the current one. Raises ValueError for a capacity without room for an annotated
+    frame.
     """
-    least = 1 if annotated_only else 3
+    least = PREVIOUS + 2 if previous else 1
     if capacity < least:
         raise ValueError(f"capacity of the memory is {capacity}, expected at least {least}")
     shape = (objects, capacity, *size)
     return Memory(
-        jnp.zeros((*shape, widths[0])),
+        jnp.zeros((1 if shared_key else objects, *shape[1:], widths[0])),
         jnp.zeros((*shape, widths[1])),
         jnp.zeros(shape[:2], bool),
         jnp.zeros(capacity, jnp.int32),
-        jnp.int32(0 if annotated_only else PREVIOUS + 1),
+        jnp.int32(PREVIOUS + 1 if previous else 0),
         jnp.int32(0),
     )
 
 
-def annotated_slots(capacity: int, *, annotated_only: bool = False) -> int:
+def annotated_slots(capacity: int, *, previous: bool = True, annotated_only: bool = False) -> int:
     """How many annotated frames fit: all slots but the previous frame's and two of the ring."""
-    return capacity if annotated_only else max(capacity - 3, 1)
+    return capacity if annotated_only else max(capacity - (3 if previous else 2), 1)
 
 
 def keep_annotated(memory: Memory, key: Array, value: Array, known: Array, number: Array) -> Memory:
@@ -80,11 +82,20 @@ def remember(
 
     A frame in the ring is not held a second time as the previous one (STM's official code).
     """
-    span = memory.keys.shape[1] - memory.ring
-    slot = jnp.where(keep, memory.ring + memory.written % span, PREVIOUS)
+    slot = jnp.where(keep, _next_of_ring(memory), PREVIOUS)
     memory = memory._replace(valid=memory.valid.at[:, PREVIOUS].set(False))
     memory = _write(memory, slot, key, value, known, number)
     return memory._replace(written=memory.written + keep)
+
+
+def keep_segmented(memory: Memory, key: Array, value: Array, known: Array, number: Array) -> Memory:
+    """Adds the frame just segmented to the ring, of a memory without a slot for the previous."""
+    memory = _write(memory, _next_of_ring(memory), key, value, known, number)
+    return memory._replace(written=memory.written + 1)
+
+
+def _next_of_ring(memory: Memory) -> Array:
+    return memory.ring + memory.written % (memory.values.shape[1] - memory.ring)
 
 
 def _write(

@@ -14,7 +14,7 @@ from jax import Array
 from PIL import Image
 from scipy.ndimage import binary_dilation
 
-from ivs_jax.models.stm import STM, STRIDE, STMConfig, labels_logits
+from ivs_jax.models.stm import MOST_ENLARGED, STM, STRIDE, STMConfig, labels_logits
 from ivs_jax.ops.padding import object_bucket, pad_image, padded_sides, unpad_image
 from ivs_jax.ops.resize import resize
 from ivs_jax.session.chunks import Chunk, View, combined, read_chunks, scan_chunk
@@ -24,6 +24,7 @@ from ivs_jax.session.memory import (
     annotated_slots,
     empty_memory,
     keep_annotated,
+    keep_segmented,
     remember,
 )
 from ivs_jax.session.recent import Recent
@@ -64,8 +65,9 @@ class STMPropagator:
         view = self._view(video.size, objects)
         ahead = frames[0] > start
         memory = self._first_memory(video, annotations, start, view, ahead=ahead)
+        carried = memory, view.known(annotations[start])[0]
         for numbers, chunk in read_chunks(video, annotations, frames, view, CHUNK):
-            memory, small = self._run(self._variables, memory, chunk)
+            carried, small = self._run(self._variables, carried, chunk)
             for i, frame in enumerate(numbers):
                 yield frame, np.asarray(self._enlarge(small, i, video.size, len(objects)))
 
@@ -85,11 +87,19 @@ class STMPropagator:
     ) -> Memory:
         config = self._net.config
         height, width = padded_sides(*view.size, STRIDE)
-        grid, widths = (height // STRIDE, width // STRIDE), (config.key, config.value)
-        only = config.annotated_only
-        memory = empty_memory(view.bucket, config.capacity, grid, widths, annotated_only=only)
+        memory = empty_memory(
+            view.bucket,
+            config.capacity,
+            (height // STRIDE, width // STRIDE),
+            (config.key, config.value_width),
+            shared_key=config.shared_key,
+            previous=config.keeps_previous,
+        )
         nearest = sorted(annotations, key=lambda frame: abs(frame - start))
-        for frame in nearest[: annotated_slots(config.capacity, annotated_only=only)]:
+        slots = annotated_slots(
+            config.capacity, previous=config.keeps_previous, annotated_only=config.annotated_only
+        )
+        for frame in nearest[:slots]:
             masks, known = view.known(annotations[frame])
             inputs = [view.image(video[frame]), masks]
             if config.scribbles:
@@ -104,14 +114,15 @@ class STMPropagator:
 
 
 def working_size(size: tuple[int, int], config: STMConfig) -> tuple[int, int]:
-    """(H, W) to which the frames of a video of `size` are brought; larger ones shrink.
+    """(H, W) to which the frames of a video of `size` are brought.
 
-    The published rule leaves any size, which is then padded; ours gives multiples of 16.
+    The published rule leaves smaller ones, which are then padded; ours gives multiples of 16 and
+    enlarges them, because objects of a few positions are lost.
     """
     if config.short_side is not None:
         scale = min(1.0, config.short_side / min(size))
         return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-    scale = min(1.0, config.working_side / max(size))
+    scale = min(MOST_ENLARGED, config.working_side / max(size))
     return (
         max(STRIDE, STRIDE * round(size[0] * scale / STRIDE)),
         max(STRIDE, STRIDE * round(size[1] * scale / STRIDE)),
@@ -152,28 +163,54 @@ def _memorise(
     return encoded[0][0], encoded[1][0]
 
 
-def _run_chunk(net: STM, variables: Any, memory: Memory, chunk: Chunk) -> tuple[Memory, Array]:
-    """Segments a chunk; returns the memory and object probabilities `[C, K, h, w]`."""
+Carried = tuple[Memory, Array]  # and the masks of the frame before, `[K, h, w]`
 
-    def step(memory: Memory, at: Chunk) -> tuple[Memory, Array]:
+
+def _run_chunk(net: STM, variables: Any, carried: Carried, chunk: Chunk) -> tuple[Carried, Array]:
+    """Segments a chunk; returns what is carried on and object probabilities `[C, K, h, w]`."""
+    config = net.config
+
+    def step(carried: Carried, at: Chunk) -> tuple[Carried, Array]:
+        memory, before = carried
         frame = _frame(at.frames)
         query: Any = net.apply(variables, frame, method="query")
-        age = jnp.abs(at.number - memory.number)
-        stored = memory.keys[None], memory.values[None], memory.valid[None], age
-        alone: Any = net.apply(variables, query, *stored, method="segment")
+        stored = memory.keys[None], memory.values[None], memory.valid[None]
+        seen = (_padded(before),) if config.previous else ()
+        alone: Any = net.apply(variables, query, *stored, *seen, method="segment")
         alone = unpad_image(alone[..., None], at.frames.shape[:2])[..., 0]
-        soft = jax.nn.softmax(labels_logits(alone, clamp=net.config.clamp)[0])[..., 1:]
+        soft = jax.nn.softmax(labels_logits(alone, clamp=config.clamp)[0])[..., 1:]
         known = jnp.any(memory.valid, 1) | at.fixed
         masks = combined(jnp.moveaxis(soft, -1, 0), at.given, at.fixed, known)
-        if net.config.annotated_only:
-            return memory, masks
-        encoded: Any = net.apply(variables, frame, _padded(masks), method="memorise")
-        keep = at.number % net.config.every == 0
-        return remember(
-            memory, encoded[0][0], encoded[1][0], known, jnp.asarray(at.number), keep
-        ), masks
+        memory = _memory_after(net, variables, memory, frame, query, masks, known, at.number)
+        return (memory, masks), masks
 
-    return scan_chunk(step, memory, chunk)
+    return scan_chunk(step, carried, chunk)
+
+
+def _memory_after(
+    net: STM,
+    variables: Any,
+    memory: Memory,
+    frame: Array,
+    query: Any,
+    masks: Array,
+    known: Array,
+    number: Any,
+) -> Memory:
+    """The memory after a frame `[1, H, W, 3]` was segmented; see `session.memory`."""
+    config = net.config
+    if config.annotated_only:
+        return memory
+    keep, padded = number % config.every == 0, _padded(masks)
+    if config.keeps_previous:
+        encoded: Any = net.apply(variables, frame, padded, method="memorise")
+        return remember(memory, encoded[0][0], encoded[1][0], known, number, keep)
+
+    def kept(memory: Memory) -> Memory:
+        encoded: Any = net.apply(variables, query, padded, method="memorise_query")
+        return keep_segmented(memory, encoded[0][0], encoded[1][0], known, number)
+
+    return jax.lax.cond(keep, kept, lambda memory: memory, memory)
 
 
 def _frame(image: Array | np.ndarray) -> Array:

@@ -39,6 +39,7 @@ class Recipe:
       task: see `training.task.Task`.
       samples: settings of the sampler, `ClickSamples`, `ClipSamples` or `ScribbleSamples`.
       held_out: the same of other data, for validation; None for none.
+      held_out_task: fields of the task that are others in validation.
       batch: samples of a step, on all devices of all hosts together.
       steps: of the whole run; schedules follow them.
       colour: changes of light on the device; None for none.
@@ -61,6 +62,7 @@ class Recipe:
     task: Any
     samples: Any
     held_out: Any = None
+    held_out_task: Mapping[str, Any] = field(default_factory=dict)
     batch: int = 4
     steps: int = 1000
     colour: Colour | None = Colour()

@@ -1,11 +1,11 @@
-"""What space-time memory networks are trained on (Oh et al. 2019, section 3.4; spec/stm.md 3).
+"""What space-time memory networks are trained on (Oh et al., ICCV 2019, section 3.4).
 
-Frame 1 is memorised with its true masks; each further frame is segmented from the memory and, but
-for the last, memorised with its own soft answer. The loss is on all frames but the first. The two
-stages of the original differ in their data alone: clips made of stills, then real ones.
+The first frame is memorised with its true masks; each further frame is segmented from the memory
+and, but for the last, memorised with its own soft answer. The loss is on all frames but the first.
+The two stages of the original differ in their data alone: clips made of stills, then real ones.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from ivs_jax.training.losses import (
 )
 from ivs_jax.training.metrics import hard_iou
 from ivs_jax.training.network_task import ClipTask
+from ivs_jax.training.optimiser import FROZEN
 from ivs_jax.training.synthetic import drifting_ellipses
 from ivs_jax.training.task import Batch, Metrics, Tree, as_input, measured_statistics
 
@@ -47,6 +48,10 @@ class STMTask(ClipTask):
       overlap: weight of 1 - soft IoU of each object, which the original does not have.
       detached: whether no gradient passes through the masks that are memorised (a reproduction's
         second stage; published: they pass).
+      every: only every so-manieth segmented frame is memorised, as in a session (published: each).
+      own: whether the first frame is segmented too, from its own mask in the memory.
+      frozen_blocks: so many blocks of the encoder, counted from the image, do not move; their
+        gradients are never computed.
     """
 
     network: str = "stm-small"
@@ -56,6 +61,9 @@ class STMTask(ClipTask):
     hardest: float = 1.0
     overlap: float = 0.0
     detached: bool = False
+    every: int = 1
+    own: bool = False
+    frozen_blocks: int = 0
 
     def __post_init__(self) -> None:
         if not isinstance(model_named(self.network, kind="propagation").config, STMConfig):
@@ -67,12 +75,26 @@ class STMTask(ClipTask):
         if not 0 < self.hardest <= 1:
             raise ValueError(f"hardest: expected a share in (0, 1], found {self.hardest}")
 
+    def group(self, path: tuple[str, ...]) -> str:
+        """See `Task`."""
+        return (
+            FROZEN if path[0] == "query_encoder" and self._stands(path[1]) else super().group(path)
+        )
+
+    def _stands(self, layer: str) -> bool:
+        if not self.frozen_blocks:
+            return False
+        name, _, number = layer.partition("_")
+        return layer == "stem" or name == "blocks" and int(number) < self.frozen_blocks
+
     def initial(self, key: Array, imagenet: Path | None = None) -> Tree:
         """See `Task`. Memory and query start with the same keys (our choice).
 
         With equal keys a query finds similar places in the memory from the first step on.
         """
         variables = super().initial(key, imagenet)
+        if self._net.config.shared_key:
+            return variables
         params = dict(variables["params"])
         params["memory_kv"] = {**params["memory_kv"], "Key": params["query_kv"]["Key"]}
         return {**variables, "params": params}
@@ -98,47 +120,72 @@ class STMTask(ClipTask):
         """See `Task`. The loss of a sample is the mean over the frames that are segmented."""
         labels = jnp.asarray(batch.labels)
         truth, known = self._truth(batch), self._known(batch)
-        losses, overlaps = [], []
+        losses, overlaps = [], {}
         for t, logits, masks in self._segmented(params, stats, batch, dtype):
             losses.append(self._terms(logits, masks, truth[:, t], labels[:, t], known))
-            overlaps.append(_over_objects(hard_iou(masks > 0.5, truth[:, t]), known))
-        return jnp.mean(jnp.stack(losses)), {"iou": jnp.mean(jnp.stack(overlaps))}
+            overlaps[t] = jnp.mean(_over_objects(hard_iou(masks > 0.5, truth[:, t]), known))
+        metrics = {"iou": jnp.mean(jnp.stack([overlaps[t] for t in range(1, self.length)]))}
+        if self.own:
+            metrics["own_iou"] = overlaps[0]
+        return jnp.mean(jnp.stack(losses)), metrics
 
     def answer(self, params: Tree, stats: Tree, batch: ClipBatch, *, key: Array) -> Array:
-        """See `Task`; the first frame has its true labels."""
+        """See `Task`; the first frame has its true labels unless it is segmented too."""
         labels = jnp.asarray(batch.labels[:, 0])
-        found = [jnp.where(labels == VOID, 0, labels)]
-        for _, logits, _ in self._segmented(params, stats, batch, jnp.float32):
-            found.append(jnp.argmax(logits, -1))
-        return jnp.stack(found, 1).astype(jnp.uint8)
+        found = {0: jnp.where(labels == VOID, 0, labels)}
+        for t, logits, _ in self._segmented(params, stats, batch, jnp.float32):
+            found[t] = jnp.argmax(logits, -1)
+        return jnp.stack([found[t] for t in range(self.length)], 1).astype(jnp.uint8)
 
     def _segmented(
         self, params: Tree, stats: Tree, batch: ClipBatch, dtype: Any
     ) -> Iterator[tuple[int, Array, Array]]:
-        """For each frame but the first: its number, label logits `[N, S, S, K + 1]`, soft masks.
+        """For each segmented frame: its number, label logits `[N, S, S, K + 1]`, soft masks.
 
         The masks `[N, K, S, S]` are float32, as the logits are.
         """
+        config = self._net.config
         apply = partial(self._net.apply, {"params": params, "batch_stats": stats})
         frames, known = as_input(batch.frames, dtype), self._known(batch)
         masks = (self._truth(batch)[:, 0] == 1).astype(jnp.float32)
-        keys, values = [], []
-        for t in range(1, self.length):
-            if t == 1 or not self._net.config.annotated_only:
-                found: Any = apply(frames[:, t - 1], masks.astype(dtype), method="memorise")
+        before = None  # nothing is before the first frame
+        keys: list[Array] = []
+        values: list[Array] = []
+        queries = self._queries(apply, frames)
+        for t in range(0 if self.own else 1, self.length):
+            at = max(t - 1, 0)
+            if not keys or (t > 1 and at % self.every == 0 and not config.annotated_only):
+                found = self._memorised(apply, queries, frames, at, masks.astype(dtype))
                 keys.append(found[0])
                 values.append(found[1])
-            query: Any = apply(frames[:, t], method="query")
             # Slots without object have no valid memory, so the network says that they are absent.
             valid = jnp.repeat(known[..., None], len(keys), -1)
             memory = jnp.stack(keys, 2), jnp.stack(values, 2), valid
-            alone: Any = apply(query, *memory, method="segment")
+            if config.previous and t > 0:
+                before = masks.astype(dtype)
+            alone: Any = apply(queries(t), *memory, before, method="segment")
             # Without the clamp of inference, where saturated probabilities would pass no gradient.
             logits = labels_logits(alone.astype(jnp.float32))
-            masks = jnp.moveaxis(jax.nn.softmax(logits)[..., 1:], -1, 1)
-            yield t, logits, masks
-            if self.detached:
-                masks = jax.lax.stop_gradient(masks)
+            found_masks = jnp.moveaxis(jax.nn.softmax(logits)[..., 1:], -1, 1)
+            yield t, logits, found_masks
+            if t > 0:
+                masks = jax.lax.stop_gradient(found_masks) if self.detached else found_masks
+
+    def _queries(self, apply: Callable[..., Any], frames: Array) -> Callable[[int], Any]:
+        """The encoded frame of a number; where keys are shared, all are encoded at once."""
+        if not self._net.config.shared_key:
+            return lambda t: apply(frames[:, t], method="query")
+        n, length = frames.shape[:2]
+        encoded: Any = apply(frames.reshape(n * length, *frames.shape[2:]), method="query")
+        return lambda t: jax.tree.map(lambda x: x.reshape(n, length, *x.shape[1:])[:, t], encoded)
+
+    def _memorised(
+        self, apply: Callable[..., Any], queries: Any, frames: Array, t: int, masks: Array
+    ) -> tuple[Array, Array]:
+        """Keys and values of frame `t` with `masks` `[N, K, S, S]`."""
+        if self._net.config.shared_key:
+            return apply(queries(t), masks, method="memorise_query")
+        return apply(frames[:, t], masks, method="memorise")
 
     def _terms(
         self, logits: Array, masks: Array, truth: Array, labels: Array, known: Array

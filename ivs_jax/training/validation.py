@@ -1,6 +1,7 @@
 """Validation of a run: the same held-out samples every time, as numbers and as a picture."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ class Validation:
     """
 
     def __init__(self, recipe: Recipe, data: Path) -> None:
-        task = recipe.task
+        task = replace(recipe.task, **recipe.held_out_task)
         count, size = recipe.validation_batches, recipe.batch
         drawn = first_batch(recipe.held_out.open(data), seed=SEED, batch=count * size)
         self._batches = [

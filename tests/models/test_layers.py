@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ivs_jax.models.layers import FrozenBatchNorm, PReLU, Refine, ResBlock, SqueezeExcite, Upsample2
+from ivs_jax.models.layers import FrozenBatchNorm, PReLU, ResBlock, SqueezeExcite, Upsample2
+from ivs_jax.models.stm_decoder import Refine
 
 
 def test_frozen_batch_norm_is_the_identity_until_measured(key):

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from ivs_jax.models import resnet, stm
+from ivs_jax.models import memory_read, resnet, stm
+from ivs_jax.models.mask_value import from_cells, to_cells
 from ivs_jax.models.memory_read import read_memory
 from ivs_jax.models.resnet import ResNet
 from ivs_jax.models.stm import ABSENT, STM, STMConfig, labels_logits
@@ -22,21 +23,22 @@ from tests.tiny import filled, stm_network, tiny  # noqa: F401
 pytestmark = pytest.mark.usefixtures("tiny")
 
 
-def plain_read(query, keys, values, valid, scale, nearness=0.0, fresh=(0, 0, 0)):
+def plain_read(query, keys, values, valid, scale, *, distance=False, top=None):
     out = np.zeros((*query.shape[:2], values.shape[-1]))
     for y in range(query.shape[0]):
         for x in range(query.shape[1]):
-            scores, found = [], []
+            found = []
             for m in np.flatnonzero(valid):
                 for i in range(keys.shape[1]):
                     for j in range(keys.shape[2]):
-                        far = (y - i) ** 2 + (x - j) ** 2
-                        scores.append(
-                            query[y, x] @ keys[m, i, j] / scale - nearness * far + fresh[m]
-                        )
-                        found.append(values[m, i, j])
-            weights = np.exp(np.array(scores) - max(scores))
-            out[y, x] = (weights[:, None] * np.array(found)).sum(0) / weights.sum()
+                        product = query[y, x] @ keys[m, i, j]
+                        squared = ((query[y, x] - keys[m, i, j]) ** 2).sum()
+                        score = (-squared if distance else product) / scale
+                        found.append((score, values[m, i, j]))
+            found = sorted(found, key=lambda pair: -pair[0])[:top]
+            scores, read = (np.array([pair[i] for pair in found]) for i in (0, 1))
+            weights = np.exp(scores - scores.max())
+            out[y, x] = (weights[:, None] * read).sum(0) / weights.sum()
     return out
 
 
@@ -53,17 +55,36 @@ def test_read_equals_plain_loops(key, valid):
     mask = np.array(valid, bool)
     exact = [np.asarray(v, np.float64) for v in (query, keys, values)]
     for scaled, scale in ((True, np.sqrt(query.shape[-1])), (False, 1)):
-        got = read_memory(query, keys, values, mask, scaled=scaled)
-        want = plain_read(*exact, mask, scale)
-        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
-        near = read_memory(query, keys, values, mask, scaled=scaled, locality=1.5)
-        want = plain_read(*exact, mask, scale, nearness=1 / 4.5)
-        np.testing.assert_allclose(near, want, rtol=1e-5, atol=1e-5)
-        assert not np.allclose(near, got, atol=1e-2)
-        fresh = np.float32([-0.5, 0, -2])
-        late = read_memory(query, keys, values, mask, scaled=scaled, fresh=fresh)
-        want = plain_read(*exact, mask, scale, fresh=fresh)
-        np.testing.assert_allclose(late, want, rtol=1e-5, atol=1e-5)
+        for similarity in ("dot", "l2"):
+            for top in (None, 4, 100):
+                got = read_memory(
+                    query, keys, values, mask, scaled=scaled, similarity=similarity, top_k=top
+                )
+                want = plain_read(*exact, mask, scale, distance=similarity == "l2", top=top)
+                np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("top", [None, 4])
+def test_a_read_in_parts_is_the_whole_read(key, monkeypatch, top):
+    query, keys, values = memory(key)
+    mask = np.array([True, False, True])
+    read = partial(read_memory, query, keys, values, mask, similarity="l2", top_k=top)
+    whole = read()
+    monkeypatch.setattr(memory_read, "MOST_SCORES", 4 * keys[..., 0].size)  # 4 rows of 6
+    np.testing.assert_allclose(read(), whole, rtol=1e-5, atol=1e-6)
+    parts = jax.make_jaxpr(read)()
+    assert f"f32[3,{keys[..., 0].size}]" in str(parts)  # and not 6 rows at once
+
+
+def test_a_key_finds_its_own_place_by_distance(key):
+    """Also where another key of the same direction is longer, which the product prefers."""
+    keys = jnp.stack([jnp.ones((1, 2, 4)), 3 * jnp.ones((1, 2, 4))])
+    values = jnp.arange(4.0).reshape(2, 1, 2, 1)
+    query = jnp.ones((1, 2, 4))
+    own = read_memory(query, keys, values, jnp.ones(2, bool), similarity="l2")
+    np.testing.assert_allclose(own, 0.5, atol=1e-2)  # the mean of the first frame
+    other = read_memory(query, keys, values, jnp.ones(2, bool))
+    np.testing.assert_allclose(other, 2.5, atol=0.1)
 
 
 def test_invalid_frames_have_no_influence_whatever_they_hold(key):
@@ -73,11 +94,13 @@ def test_invalid_frames_have_no_influence_whatever_they_hold(key):
     np.testing.assert_allclose(spoiled, read_memory(query, keys, values, valid), rtol=1e-6)
 
 
-def test_an_empty_memory_reads_zero_with_finite_gradient(key):
+@pytest.mark.parametrize("top", [None, 4])
+def test_an_empty_memory_reads_zero_with_finite_gradient(key, top):
     query, keys, values = memory(key)
+    read = partial(read_memory, similarity="l2", top_k=top)
     none = jnp.zeros(3, bool)
-    assert not read_memory(query, keys, values, none).any()
-    gradient = jax.grad(lambda q: jnp.sum(read_memory(q, keys, values, none)))(query)
+    assert not read(query, keys, values, none).any()
+    gradient = jax.grad(lambda q: jnp.sum(read(q, keys, values, none)))(query)
     assert jnp.isfinite(gradient).all()
 
 
@@ -86,6 +109,13 @@ def scene(key, objects=3):
     frame = jax.random.uniform(a, (2, 32, 32, 3))
     masks = (jax.random.uniform(b, (2, objects, 32, 32)) > 0.7).astype(jnp.float32)
     return frame, masks
+
+
+def published_network(key):
+    return stm_network(key, sizes.STM_TWO_ENCODERS)
+
+
+BOTH = pytest.mark.parametrize("made", [stm_network, published_network])
 
 
 @partial(jax.jit, static_argnums=0)
@@ -98,29 +128,9 @@ def segment(net, variables, frame, masks, valid):
     return net.apply(variables, query, keys, values, valid, method="segment")
 
 
-def test_what_lies_far_back_counts_less(key):
-    net, variables = stm_network(key)
-    frame, masks = scene(key)
-
-    @jax.jit
-    def segmented(valid, age):
-        pair = [net.apply(variables, frame, m, method="memorise") for m in (masks, 1 - masks)]
-        keys, values = (jnp.stack([a, b], 2) for a, b in zip(*pair, strict=True))
-        query = net.apply(variables, frame, method="query")
-        which = jnp.broadcast_to(valid, (2, 3, 2))
-        return net.apply(variables, query, keys, values, which, age, method="segment")
-
-    alone = segmented(jnp.array([True, False]), jnp.zeros(2))
-    ages = jnp.array([[1, 1], [1, 10], [1, 1000]])
-    both = [segmented(jnp.array([True, True]), age) for age in ages]
-    gaps = [float(jnp.abs(found - alone).max()) for found in both]
-    assert gaps[0] > gaps[1] > gaps[2] and gaps[2] < 1e-4
-    want = segmented(jnp.array([True, True]), jnp.zeros(2))
-    np.testing.assert_allclose(both[0], want, rtol=1e-3, atol=1e-4)
-
-
-def test_permuting_objects_permutes_answers(key):
-    net, variables = stm_network(key)
+@BOTH
+def test_permuting_objects_permutes_answers(key, made):
+    net, variables = made(key)
     frame, masks = scene(key)
     valid = jnp.ones((2, 3), bool)
     order = jnp.array([2, 0, 1])
@@ -131,8 +141,9 @@ def test_permuting_objects_permutes_answers(key):
     assert not np.allclose(want[:, 0], want[:, 1], atol=1e-3)
 
 
-def test_an_object_without_memory_is_absent_and_disturbs_nobody(key):
-    net, variables = stm_network(key)
+@BOTH
+def test_an_object_without_memory_is_absent_and_disturbs_nobody(key, made):
+    net, variables = made(key)
     frame, masks = scene(key, objects=2)
     masks = masks.at[:, 1].set(0)
     both = segment(net, variables, frame, masks, jnp.array([[True, False]] * 2))
@@ -167,23 +178,77 @@ def once(net, variables, frame, masks, scribbles=None):
 
 
 def test_without_other_objects_equals_a_stem_that_is_blind_to_them(key):
-    net, variables = stm_network(key)
+    net, variables = published_network(key)
     frame, masks = scene(key)
     seeing = once(net, variables, frame, masks)
-    for path in (("memory_encoder", "stem_extra"), ("mask_value",)):
-        node = kernel(variables, *path)
-        node["kernel"] = node["kernel"].at[:, :, 1].set(0)
+    node = kernel(variables, "memory_encoder", "stem_extra")
+    node["kernel"] = node["kernel"].at[:, :, 1].set(0)
     want = once(net, variables, frame, masks)
-    for path in (("memory_encoder", "stem_extra"), ("mask_value",)):
-        node = kernel(variables, *path)
-        node["kernel"] = node["kernel"][:, :, :1]
-    got = once(STM(replace(sizes.STM, others=False)), variables, frame, masks)
+    node["kernel"] = node["kernel"][:, :, :1]
+    blind = STM(replace(sizes.STM_TWO_ENCODERS, others=False))
+    got = once(blind, variables, frame, masks)
     np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
-    assert not np.allclose(seeing, want, atol=1e-3)
+    assert not np.allclose(seeing, want, rtol=1e-4, atol=1e-5)
+
+
+def test_a_shared_key_is_made_from_the_image_alone(key):
+    net, variables = stm_network(key)
+    frame, masks = scene(key)
+    keys, values = net.apply(variables, frame, masks, method="memorise")
+    query = net.apply(variables, frame, method="query")
+    assert keys.shape == (2, 1, 2, 2, sizes.STM.key)
+    np.testing.assert_allclose(keys[:, 0], query.key, rtol=1e-5, atol=1e-6)
+    again, others = net.apply(variables, query, 1 - masks, method="memorise_query")
+    np.testing.assert_allclose(again, keys, rtol=1e-5, atol=1e-6)
+    assert not np.allclose(others, values, atol=1e-3)
+
+
+def test_the_last_channels_of_a_value_are_the_masks(key):
+    net, variables = stm_network(key)
+    frame, masks = scene(key)
+    _, values = net.apply(variables, frame, masks, method="memorise")
+    cells = np.asarray(values[..., sizes.STM.value :])  # [N, K, 2, 2, 32]
+    others = np.clip(np.asarray(masks).sum(1, keepdims=True) - masks, 0, 1)
+    for e, shown in enumerate((np.asarray(masks), others)):
+        for y, x, i, j in np.ndindex(2, 2, 4, 4):
+            top, left = 16 * y + 4 * i, 16 * x + 4 * j
+            want = shown[:, :, top : top + 4, left : left + 4].mean((2, 3))
+            np.testing.assert_allclose(cells[:, :, y, x, (4 * i + j) * 2 + e], want, atol=1e-6)
+
+
+def test_cells_go_there_and_back(key):
+    x = jax.random.normal(key, (2, 8, 12, 3))
+    np.testing.assert_array_equal(from_cells(to_cells(x)), x)
+
+
+def test_the_masks_of_the_frame_before_count(key):
+    net, variables = stm_network(key)
+    frame, masks = scene(key)
+    keys, values = (x[:, :, None] for x in net.apply(variables, frame, masks, method="memorise"))
+    query = net.apply(variables, frame, method="query")
+    valid = jnp.ones((2, 3, 1), bool)
+
+    @jax.jit
+    def segmented(*before):
+        return net.apply(variables, query, keys, values, valid, *before, method="segment")
+
+    unknown, empty, seen = segmented(), segmented(0 * masks), segmented(masks)
+    np.testing.assert_allclose(unknown, empty, atol=1e-6)
+    assert not np.allclose(seen, unknown, atol=1e-3)
+
+
+def test_an_untrained_network_copies_the_mask_of_a_frame_to_itself(key):
+    """The path of the masks alone: what it gives is what training starts from."""
+    net = STM(replace(sizes.STM, top_k=1))
+    variables = net.init(key, *net.example_inputs(32))
+    frame = jax.random.uniform(key, (1, 64, 64, 3))
+    masks = jnp.zeros((1, 1, 64, 64)).at[..., 12:44, 20:52].set(1)
+    found = net.apply(variables, frame, masks)[0, 0] > 0
+    assert ((found & (masks[0, 0] > 0)).sum() / (found | (masks[0, 0] > 0)).sum()) > 0.9
 
 
 def test_scribbles_of_others_and_background_are_summed_without_the_own(key):
-    config = replace(sizes.STM, others=False, scribbles=True)
+    config = replace(sizes.STM_TWO_ENCODERS, others=False, scribbles=True)
     net, variables = network(config)
     frame, masks = scene(key, objects=2)
     scribbles = (jax.random.uniform(key, (2, 3, 32, 32)) > 0.8).astype(jnp.float32)
@@ -199,20 +264,20 @@ def test_scribbles_of_others_and_background_are_summed_without_the_own(key):
 
 
 def test_the_order_of_read_and_value_is_that_of_the_halves_of_the_first_kernel(key):
-    net, variables = stm_network(key)
+    net, variables = published_network(key)
     frame, masks = scene(key)
     want = once(net, variables, frame, masks)
-    other = STM(replace(sizes.STM, read_first=False))
+    other = STM(replace(sizes.STM_TWO_ENCODERS, read_first=False))
     assert not np.allclose(once(other, variables, frame, masks), want, atol=1e-3)
     node = kernel(variables, "decoder", "convFM")
-    node["kernel"] = jnp.roll(node["kernel"], sizes.STM.value, axis=2)
+    node["kernel"] = jnp.roll(node["kernel"], sizes.STM_TWO_ENCODERS.value, axis=2)
     np.testing.assert_allclose(once(other, variables, frame, masks), want, rtol=1e-4, atol=1e-5)
 
 
 def test_scores_without_scale_equal_scaled_ones_of_longer_keys(key):
-    net, variables = stm_network(key)
+    net, variables = published_network(key)
     frame, masks = scene(key)
-    got = once(STM(replace(sizes.STM, scaled=False)), variables, frame, masks)
+    got = once(STM(replace(sizes.STM_TWO_ENCODERS, scaled=False)), variables, frame, masks)
     assert not np.allclose(once(net, variables, frame, masks), got, atol=1e-5)
     node = kernel(variables, "query_kv", "Key")
     for name in node:
@@ -238,8 +303,9 @@ def tiny_resnet(monkeypatch):
 
 
 @pytest.mark.usefixtures("tiny_resnet")
-def test_gradients_of_the_inputs_agree_with_differences(key):
-    config = replace(sizes.STM, backbone="tiny_resnet", mask_skip=False)
+@pytest.mark.parametrize("base", [sizes.STM, sizes.STM_TWO_ENCODERS])
+def test_gradients_of_the_inputs_agree_with_differences(key, base):
+    config = replace(base, backbone="tiny_resnet")
     net, variables = network(config)
     rng = np.random.default_rng(0)
     frame, masks = rng.uniform(0, 1, (1, 32, 32, 3)), rng.uniform(0, 0.5, (1, 2, 32, 32))
@@ -275,10 +341,15 @@ def test_bad_input_is_refused_in_one_line(key):
             memorise(*inputs)
     with pytest.raises(ValueError, match=r"query: frame is \(2, 32, 20, 3\)"):
         jax.eval_shape(partial(net.apply, method="query"), variables, frame[:, :, :20])
-    net = STM(replace(sizes.STM, scribbles=True))
+    net, variables = published_network(key)
+    net = STM(replace(sizes.STM_TWO_ENCODERS, scribbles=True))
     with pytest.raises(
         ValueError, match=r"scribbles are \(2, 3, 32, 32\), expected \(2, 4, 32, 32"
     ):
         memorise(frame, masks, masks)
     with pytest.raises(ValueError, match="unknown backbone 'vgg', expected one of mobilenet_v1"):
         network(STMConfig(backbone="vgg"))
+    with pytest.raises(ValueError, match="previous: only networks with shared_key"):
+        STMConfig(shared_key=False)
+    with pytest.raises(ValueError, match="scribbles: networks with shared_key see none"):
+        STMConfig(scribbles=True)

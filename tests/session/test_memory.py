@@ -9,6 +9,7 @@ from ivs_jax.session.memory import (
     annotated_slots,
     empty_memory,
     keep_annotated,
+    keep_segmented,
     remember,
 )
 
@@ -59,16 +60,38 @@ def test_annotated_frames_stay_for_good():
 
 def test_a_memory_of_annotated_frames_alone_gives_them_all_slots():
     yes = jnp.ones(2, bool)
-    memory = empty_memory(2, CAPACITY, (1, 2), (3, 4), annotated_only=True)
-    assert annotated_slots(CAPACITY, annotated_only=True) == CAPACITY
+    memory = empty_memory(2, CAPACITY, (1, 2), (3, 4), previous=False)
+    assert annotated_slots(CAPACITY, previous=False, annotated_only=True) == CAPACITY
     for number in range(1, CAPACITY + 1):
         memory = keep_annotated(memory, *frame(number), yes, number)
         assert held(memory) == list(range(1, number + 1))
 
 
-def test_a_memory_without_room_is_refused():
-    with pytest.raises(ValueError, match="capacity of the memory is 2, expected at least 3"):
-        empty_memory(1, 2, (1, 2), (3, 4))
+def test_a_memory_without_the_previous_frame_has_all_slots_for_the_others():
+    yes, marked = jnp.ones(2, bool), [1000, 1001, 1002, 1003]
+    memory = empty_memory(2, CAPACITY, (1, 2), (3, 4), shared_key=True, previous=False)
+    assert annotated_slots(CAPACITY, previous=False) == len(marked)
+    for number in marked:
+        key, value = frame(number)
+        memory = keep_annotated(memory, key[:1], value, yes, number)
+    for t in range(EVERY, 40, EVERY):
+        key, value = frame(t)
+        memory = keep_segmented(memory, key[:1], value, yes, t)
+        ring = range(EVERY, t + 1, EVERY)[-2:]
+        assert sorted(memory.number.tolist()) == sorted([*marked, *ring, *[0] * (2 - len(ring))])
+        numbers = memory.values[1, :, 0, 0, 0]
+        np.testing.assert_array_equal(numbers, memory.number)
+        np.testing.assert_array_equal(memory.keys[0, :, 0, 0, 0], memory.number)
+        np.testing.assert_array_equal(memory.valid[0], np.asarray(memory.number) > 0)
+    assert memory.keys.shape[0] == 1 and memory.values.shape[0] == 2
+
+
+@pytest.mark.parametrize(("previous", "least"), [(True, 2), (False, 1)])
+def test_a_memory_without_room_is_refused(previous, least):
+    empty_memory(1, least, (1, 2), (3, 4), previous=previous)
+    words = f"capacity of the memory is {least - 1}, expected at least {least}"
+    with pytest.raises(ValueError, match=words):
+        empty_memory(1, least - 1, (1, 2), (3, 4), previous=previous)
 
 
 def test_a_frame_counts_only_for_the_objects_known_there():

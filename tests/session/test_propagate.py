@@ -13,20 +13,11 @@ from ivs_jax.models.stm import STM as STMNet
 from ivs_jax.models.stm import STMConfig, labels_logits
 from ivs_jax.session.propagate import CHUNK, STMPropagator, shrink, working_size
 from ivs_jax.types import Annotation
-from tests.tiny import BACKBONE, STM, filled, stm_network
+from tests.tiny import BACKBONE, STM, STM_TWO_ENCODERS, filled, stm_network
 
 SIZE, COUNT = (32, 48), 12
 ODD = (29, 43)  # padded to 32 x 48: 1 row on top, 2 below, 2 columns on the left, 3 on the right
-PUBLISHED = replace(
-    STM,
-    locality=None,
-    recency=None,
-    mask_skip=False,
-    clamp=True,
-    every=3,
-    capacity=9,
-    short_side=64,
-)
+PUBLISHED = replace(STM_TWO_ENCODERS, clamp=True, every=3, capacity=9, short_side=64)
 INTERACTIVE = replace(PUBLISHED, others=False, scribbles=True, annotated_only=True, capacity=2)
 
 
@@ -59,7 +50,7 @@ def annotation(*objects, size=SIZE):
 def network():
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(stm.BACKBONES, "tiny", BACKBONE)
-        net, variables = stm_network(jax.random.key(0))
+        net, variables = stm_network(jax.random.key(0), replace(STM, working_side=max(SIZE)))
         yield net, variables, STMPropagator(net, variables)
 
 
@@ -68,7 +59,7 @@ def run(network, annotations, objects, frames, start=0):
 
 
 def plain(network, annotations, objects, frames, start=0):
-    """STM's loop: first + every 5th + previous, nothing padded; and how far back each lies."""
+    """The loop: first frame + every 5th in the memory, masks of the frame before; no padding."""
     net, variables, _ = network
     video, out = Video(), {}
 
@@ -84,20 +75,18 @@ def plain(network, annotations, objects, frames, start=0):
     def image(frame):
         return jnp.asarray(video[frame][None], jnp.float32) / 255
 
-    kept = [(*memorise(image(start), given(start)), 0)]
-    previous = []
+    kept, masks = [memorise(image(start), given(start))], given(start)
     for step, frame in enumerate(frames, 1):
-        keys, values = (jnp.stack([m[i] for m in kept + previous], 2) for i in (0, 1))
-        valid = jnp.ones(keys.shape[:3], bool)
-        age = jnp.array([step - m[2] for m in kept + previous])
-        logits = labels_logits(segment(query(image(frame)), keys, values, valid, age))
+        keys, values = (jnp.stack([m[i] for m in kept], 2) for i in (0, 1))
+        valid = jnp.ones(values.shape[:3], bool)
+        logits = labels_logits(segment(query(image(frame)), keys, values, valid, masks))
         p = np.asarray(jax.nn.softmax(logits)[0])
         out[frame] = p
         masks = np.moveaxis(p[..., 1:], -1, 0)[None]
         if frame in annotations:
             masks = given(frame)
-        entry = [(*memorise(image(frame), masks), step)]
-        kept, previous = (kept + entry, []) if step % STM.every == 0 else (kept, entry)
+        if step % STM.every == 0:
+            kept.append(memorise(image(frame), masks))
     return out
 
 
@@ -251,10 +240,11 @@ def test_interactive_memory_sees_the_strokes(interactive):
     assert np.abs(found - without).max() > 1e-3
 
 
-def test_working_size_keeps_multiples_of_16_and_small_videos():
+def test_working_size_has_multiples_of_16_and_enlarges_small_videos():
     config = STMConfig(working_side=480)
     assert working_size((480, 854), config) == (272, 480)
-    assert working_size((48, 64), config) == (48, 64)
+    assert working_size((96, 160), config) == (288, 480)
+    assert working_size((48, 64), config) == (192, 256)  # four times and no more
     assert working_size((10, 2000), config) == (16, 480)
     image = np.zeros((100, 60, 3), np.uint8)
     assert shrink(image, (32, 16)).shape == (32, 16, 3)

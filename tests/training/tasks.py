@@ -1,7 +1,7 @@
 """A task of each system on a tiny network: a plain trunk, the rest is the real code."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -26,20 +26,25 @@ from tests.tiny import DENSE, filled, register_dense
 
 STAGES = tuple(brs.Stage(stride, 6, 6, units=1, squeeze=4) for stride in (16, 8))
 HRNET = HRNetConfig(width=2, ocr=3, blocks=1, modules=(1, 1, 1))
+STM = STMConfig(backbone="tiny", key=4, value=8, decoder=(8, 6, 4))
 NETWORKS = {
     "click": Model("click", brs.ClickConfig(backbone="tiny", stages=STAGES, fine=4)),
     "brs": Model("click", DENSE),
     "deeplab": Model("click", FBRSConfig(DeepLabConfig(34, channels=4))),
     "hrnet": Model("click", FBRSConfig(HRNET)),
     "ritm": Model("click", RITMConfig(HRNET)),
-    "stm": Model("propagation", STMConfig(backbone="tiny", key=4, value=8, decoder=(8, 6, 4))),
+    "stm": Model("propagation", STM),
+    "stm-published": Model(
+        "propagation", replace(STM, shared_key=False, top_k=None, previous=False)
+    ),
     "ipn": Model(
         "both", IPNConfig("tiny", 64, narrowed=8, fused=6, decoder=6, projection=1, rounded=False)
     ),
 }
 TASKS: dict[str, Any] = {
     **{name: partial(ClickTask, name, side=32, capacity=8) for name in list(NETWORKS)[:5]},
-    "stm": partial(STMTask, "stm", side=32, overlap=0.5),
+    "stm": partial(STMTask, "stm", side=32, overlap=0.5, own=True),
+    "stm-published": partial(STMTask, "stm-published", side=32, overlap=0.5),
     "ipn": partial(IPNTask, "ipn", side=48, length=3),
 }
 

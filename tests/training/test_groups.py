@@ -74,7 +74,7 @@ def test_new_inputs_and_decoders_are_no_encoder(name):
     assert extra <= paths(name, "decoder")
     expected = {
         "click-small": {"fine", "first_gate", "stages_0", "predict_coarse"},
-        "stm-small": {"decoder", "memory_kv", "query_kv", "mask_value"},
+        "stm-small": {"decoder", "query_kv", "mask_value"},
         "ipn-small": {"interaction_narrow", "propagation_decoder", "aggregation"},
         "stm-resnet50": {"decoder", "memory_kv", "query_kv"},
         "ipn": {"interaction_decoder", "propagation_decoder", "aggregation"},
@@ -109,3 +109,11 @@ def test_the_fine_decoder_of_brs_has_a_rate_of_its_own():
 def test_ipn_small_is_small():
     total = sum(count("ipn-small", group) for group in ("encoder", "decoder", FROZEN))
     assert total < 8e6
+
+
+def test_blocks_that_stand_still_are_frozen_from_the_image_on():
+    task = STMTask("stm-small", frozen_blocks=2)
+    for layer, group in (("stem", FROZEN), ("blocks_1", FROZEN), ("blocks_2", "encoder")):
+        path = ("query_encoder", layer, *(() if layer == "stem" else ("pointwise",)), "kernel")
+        assert path in grouped("stm-small") and task.group(path) == group
+    assert task.group(("decoder", "convFM", "kernel")) == "decoder"
