@@ -1,11 +1,12 @@
 """A simulated user of the DAVIS interactive protocol: marks, looks, marks the next frame.
 
-Spec evaluation.md 4.1. Round 1: scribbles of a file, or of the robot on the frame that shows the
-objects best; then the masks go to the whole video. Every later round: marks on one more frame where
-the masks are wrong, then the frames that these concern. After each round J and F of all frames.
+The protocol is in experiments/papers/evaluation.md, section 4.1. Round 1: scribbles of a file, or
+of the robot on the frame that shows the objects best; then the masks go to the whole video. Every
+later round: marks on one more frame where the masks are wrong, then the frames that these concern.
+After each round J and F of all frames.
 
-Where this differs from the published service, or the spec leaves room: the seconds of a round are
-those of the session alone, so the time of robot and measure counts neither for the curve nor
+Where this differs from the published service, or the protocol leaves room: the seconds of a round
+are those of the session alone, so the time of robot and measure counts neither for the curve nor
 against the limit; a round that ends past the limit is taken back, and it and all later ones keep
 the last result at no cost; a frame where the robot finds nothing to mark is a round without change.
 """

@@ -18,7 +18,7 @@ from ivs_jax.io.images import to_rgb
 Rule = Callable[[np.ndarray], np.ndarray]
 Size = tuple[int, int]
 
-UNKNOWN_GREY = 128  # of GrabCut's trimaps and Berkeley's masks (spec/evaluation.md 1.3)
+UNKNOWN_GREY = 128  # GrabCut, Berkeley (experiments/papers/evaluation.md, section 1.3)
 
 
 def ids(values: np.ndarray) -> np.ndarray:

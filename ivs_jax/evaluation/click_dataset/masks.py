@@ -39,7 +39,7 @@ def read_click_mask(path: Path) -> Masks:
 
 
 def read_trimap(path: Path) -> Masks:
-    """GrabCut's greys (spec/evaluation.md 1.3): above 128 is the object, 128 is ignored."""
+    """Greys: above 128 object, 128 ignored (experiments/papers/evaluation.md, section 1.3)."""
     grey = to_rgb(read_image(path))[..., 0]  # a BMP has a palette even when it is grey
     return grey > IGNORE_GREY, grey == IGNORE_GREY
 

@@ -1,8 +1,8 @@
 """SBD as published: `img/*.jpg`, `inst/*.mat`, `val.txt`; every instance is an object.
 
 A `.mat` file (version 5) holds a struct `GTinst`, whose `Segmentation` is `[H, W]` uint8 with
-instance ids from 1. The click protocol has no ignored pixels here (spec/evaluation.md 1.3); a 255
-would be void and is no object.
+instance ids from 1. The click protocol has no ignored pixels here
+(experiments/papers/evaluation.md, section 1.3); a 255 would be void and is no object.
 """
 
 from functools import partial
