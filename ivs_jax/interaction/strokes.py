@@ -89,15 +89,15 @@ def near(own: np.ndarray) -> np.ndarray:
 
 
 def scribble_clicks(
-    path: Iterable[Sequence[float]], size: tuple[int, ...], *, where: np.ndarray | None = None
+    drawn: np.ndarray, size: tuple[int, ...], *, where: np.ndarray | None = None
 ) -> np.ndarray:
     """A few pixels of a stroke for networks that see clicks alone, `[n, 2]` float32 (x, y).
 
-    Spread evenly over the stroke: one for each started eighth of the frame's shorter side, at
-    most 4. With `where` `[H, W]` bool they are of the part of the stroke in it, none if there is
-    no such part.
+    `drawn` are its `drawn_pixels`. Spread evenly over the stroke: one for each started eighth of
+    the frame's shorter side, at most 4. With `where` `[H, W]` bool they are of the part of the
+    stroke in it, none if there is no such part.
     """
-    found = drawn_pixels(path, size)
+    found = drawn
     if where is not None:
         found = found[where[found[:, 1], found[:, 0]]]
     count = min(-(-len(found) * PER_CLICK // min(size)), MOST_CLICKS, len(found))

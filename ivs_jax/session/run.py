@@ -10,6 +10,7 @@ import numpy as np
 
 from ivs_jax.interaction.events import Propagate
 from ivs_jax.io import pack_labels, pack_probability, unpack_labels, unpack_probability
+from ivs_jax.session.hints import PromptMaps
 from ivs_jax.session.history import commit
 from ivs_jax.session.known import Annotations, Earlier
 from ivs_jax.session.merge import compose, most_probable
@@ -162,7 +163,8 @@ def _renewed(
     below = whole = pack_labels(labels)
     if marks:
         marked = {k: unpack_probability(mark.probability) for k, mark in marks.items()}
-        whole = pack_labels(compose(labels.shape, marked, before.hints, labels))
+        maps = PromptMaps(before.hints, labels.shape)
+        whole = pack_labels(compose(marked, maps, labels))
     free = {k: p for k, p in found.items() if k not in marks}
     old = None if before.propagated is None else unpack_labels(before.propagated)
     return replace(
