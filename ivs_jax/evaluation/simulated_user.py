@@ -25,10 +25,11 @@ from ivs_jax.cache import CompileClock
 from ivs_jax.evaluation.frame_scores import FrameScores
 from ivs_jax.evaluation.interactive_report import PHASES, SESSION, Sample
 from ivs_jax.evaluation.suggestions import Choice, choose_frame
-from ivs_jax.interaction.events import Click, Propagate, Scribble
+from ivs_jax.interaction.events import Click, Scribble
 from ivs_jax.interaction.scribble_robot import robot_scribbles
 from ivs_jax.interaction.video_robot import best_view, robot_click
 from ivs_jax.session import Engine, State, start, step
+from ivs_jax.session.run import next_propagations
 
 Marks = Literal["scribbles", "clicks"]
 Metric = Literal["jf", "j"]
@@ -156,9 +157,10 @@ class _User:
         masks = marked.scene.frames.get(frame)
         if marked is self.state or masks is None or not masks.marks:
             return marked, frame
-        span = "round" if self.state.annotated else "video"
         with self._timed("propagation"):
-            return step(marked, Propagate(frame, "both", span=span)), frame
+            for event in next_propagations(marked):
+                marked = step(marked, event)
+        return marked, frame
 
     def finish(self, state: State, frame: int) -> _Round:
         """Takes the round up and measures it."""
