@@ -2,8 +2,8 @@
 
 Following STCN (Cheng et al., NeurIPS 2021) the frame is encoded once, for key and query; a light
 encoder fuses its features with the masks. Beside what it learns, a value holds the masks
-themselves, averaged to cells of 4 x 4 pixels: reading them copies the mask at a quarter of the
-frame's size, so that its boundary survives.
+themselves, averaged to cells of some pixels: reading them copies the mask at half the frame's
+size, those of the other objects at a quarter, so that its boundary survives.
 """
 
 import flax.linen as nn
@@ -12,9 +12,8 @@ from jax import Array
 
 from ivs_jax.models.layers import HE, Conv, ResBlock
 
-CELL = 4  # pixels a side over which masks are averaged
-SIDE = 4  # cells a side of a position of the memory, which is 16 pixels
-CELLS = SIDE * SIDE
+STRIDE = 16  # pixels a side of a position of the memory
+FINE, COARSE = 2, 4  # pixels a side of the cells of the object's own mask, and of the others'
 
 
 class MaskValue(nn.Module):
@@ -30,10 +29,12 @@ class MaskValue(nn.Module):
     def __call__(self, masks: Array, f8: Array, f16: Array) -> Array:
         """`masks` `[N, K, H, W, E]` in [0, 1], `f8` and `f16` `[N, h, w, C]` features of the frame.
 
-        Returns `[N * K, H/16, W/16, features + 16 * E]`, the masks' own cells last.
+        The first of the E masks is the object's own. Returns `[N * K, H/16, W/16, V]` with V of
+        `value_width(features, E)`: the learnt part, the own mask's cells, those of the others.
         """
         n, k = masks.shape[:2]
-        at_4 = average(masks.reshape(n * k, *masks.shape[2:]), CELL)
+        masks = masks.reshape(n * k, *masks.shape[2:])
+        at_4 = average(masks, COARSE)
         half, full = self.features // 2, self.features
         x = nn.relu(Conv(half, (3, 3), (2, 2), kernel_init=HE, name="masks")(at_4))
         x = x + per_object(Conv(half, (1, 1), kernel_init=HE, name="features8")(f8), k)
@@ -41,7 +42,25 @@ class MaskValue(nn.Module):
         x = x + per_object(Conv(full, (1, 1), kernel_init=HE, name="features16")(f16), k)
         x = ResBlock(full, name="fuse")(x)
         x = Conv(full, (3, 3), name="value")(nn.relu(x))
-        return jnp.concatenate([x, to_cells(at_4).astype(x.dtype)], -1)
+        own = to_cells(average(masks[..., :1], FINE), STRIDE // FINE)
+        others = to_cells(at_4[..., 1:], STRIDE // COARSE)
+        return jnp.concatenate([x, own.astype(x.dtype), others.astype(x.dtype)], -1)
+
+
+def value_width(features: int, masks: int) -> int:
+    """Channels of a value with `features` learnt ones, of an object that sees `masks` masks."""
+    return features + (STRIDE // FINE) ** 2 + (masks - 1) * (STRIDE // COARSE) ** 2
+
+
+def read_masks(value: Array, features: int) -> tuple[Array, Array]:
+    """The masks in what was read, `[N, h, w, V]`.
+
+    Returns the own one at stride 2, `[N, 8h, 8w, 1]`, and all at stride 4, `[N, 4h, 4w, E]`.
+    """
+    end = features + (STRIDE // FINE) ** 2
+    fine = from_cells(value[..., features:end], STRIDE // FINE)
+    others = from_cells(value[..., end:], STRIDE // COARSE)
+    return fine, jnp.concatenate([average(fine, COARSE // FINE), others], -1)
 
 
 def per_object(x: Array, objects: int) -> Array:
@@ -56,15 +75,15 @@ def average(x: Array, factor: int) -> Array:
     return jnp.mean(x.reshape(grid), (-4, -2))
 
 
-def to_cells(x: Array) -> Array:
-    """`[N, 4h, 4w, E]` at stride 4 -> `[N, h, w, 16 * E]` at stride 16, row by row."""
+def to_cells(x: Array, side: int) -> Array:
+    """Squares of `side` cells as channels: `[N, sh, sw, E]` -> `[N, h, w, s * s * E]`, by rows."""
     n, height, width, e = x.shape
-    grid = x.reshape(n, height // SIDE, SIDE, width // SIDE, SIDE, e)
-    return jnp.einsum("nhiwje->nhwije", grid).reshape(n, height // SIDE, width // SIDE, -1)
+    grid = x.reshape(n, height // side, side, width // side, side, e)
+    return jnp.einsum("nhiwje->nhwije", grid).reshape(n, height // side, width // side, -1)
 
 
-def from_cells(x: Array) -> Array:
-    """The inverse of `to_cells`: `[N, h, w, 16 * E]` -> `[N, 4h, 4w, E]`."""
+def from_cells(x: Array, side: int) -> Array:
+    """The inverse of `to_cells`: `[N, h, w, s * s * E]` -> `[N, sh, sw, E]`."""
     n, height, width, channels = x.shape
-    grid = x.reshape(n, height, width, SIDE, SIDE, channels // CELLS)
-    return jnp.einsum("nhwije->nhiwje", grid).reshape(n, SIDE * height, SIDE * width, -1)
+    grid = x.reshape(n, height, width, side, side, channels // side**2)
+    return jnp.einsum("nhwije->nhiwje", grid).reshape(n, side * height, side * width, -1)

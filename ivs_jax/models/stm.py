@@ -20,25 +20,26 @@ from jax import Array
 
 from ivs_jax.models.layers import Conv
 from ivs_jax.models.mask_value import (
-    CELL,
-    CELLS,
+    COARSE,
+    FINE,
+    STRIDE,
     MaskValue,
     average,
-    from_cells,
     per_object,
+    read_masks,
     to_cells,
+    value_width,
 )
 from ivs_jax.models.memory_read import read_memory
 from ivs_jax.models.mobilenet import MobileNetV1
 from ivs_jax.models.resnet import ResNet
-from ivs_jax.models.stm_decoder import Decoder
+from ivs_jax.models.stm_decoder import Decoder, MaskPath
 from ivs_jax.ops.aggregate import aggregate, aggregate_logits
 
 BACKBONES: dict[str, Any] = {
     "mobilenet_v1": MobileNetV1,
     "resnet50": partial(ResNet, depth=50, stages=3),
 }
-STRIDE = 16
 MOST_ENLARGED = 4.0  # times that a small frame is enlarged to `working_side`
 ABSENT = -100.0  # logit of an object that no memory knows
 
@@ -105,7 +106,7 @@ class STMConfig:
     @property
     def value_width(self) -> int:
         """Channels of the memory's values; with shared keys the masks' cells are among them."""
-        return self.value + CELLS * self.masks if self.shared_key else self.value
+        return value_width(self.value, self.masks) if self.shared_key else self.value
 
     @property
     def keeps_previous(self) -> bool:
@@ -119,7 +120,7 @@ class Query(NamedTuple):
     Attributes:
       key: `[N, h, w, k]` at stride 16, compared with the memory's.
       value: `[N, h, w, v]`, what the decoder sees of the frame at that stride.
-      r4, r3, r2: features at strides 16, 8 and 4.
+      r4, r3, r2, r1: features at strides 16, 8, 4 and 2.
     """
 
     key: Array
@@ -127,6 +128,7 @@ class Query(NamedTuple):
     r4: Array
     r3: Array
     r2: Array
+    r1: Array
 
 
 class STM(nn.Module):
@@ -198,9 +200,10 @@ class STM(nn.Module):
     def query(self, frame: Array) -> Query:
         """Encodes the frame `[N, H, W, 3]` to segment, for all objects; sides as in `memorise`."""
         _check("query", frame)
-        features = self.query_encoder(self.query_encoder.embed(frame))
+        embedded = self.query_encoder.embed(frame)
+        features = self.query_encoder(embedded)
         key, value = self.query_kv(features[STRIDE])
-        return Query(key, value, features[STRIDE], features[8], features[4])
+        return Query(key, value, features[STRIDE], features[8], features[4], embedded)
 
     def segment(
         self,
@@ -230,11 +233,14 @@ class STM(nn.Module):
         parts = [read, own] if self.config.read_first else [own, read]
         masks = None
         if self.config.shared_key:
-            masks = from_cells(read[..., self.config.value :])
+            fine, coarse = read_masks(read, self.config.value)
             if self.config.previous:
-                before = self._previous(previous, (n, k, *masks.shape[1:3]), masks.dtype)
-                parts.append(to_cells(before))
-                masks = jnp.concatenate([masks, before], -1)
+                before = self._previous(previous, fine.shape, (n, k))
+                at_4 = average(before, COARSE)
+                parts.append(to_cells(at_4, STRIDE // COARSE))
+                coarse = jnp.concatenate([coarse, at_4], -1)
+                fine = jnp.concatenate([fine, average(before[..., :1], FINE)], -1)
+            masks = MaskPath(coarse, fine, query.r1)
         logits = self.decoder(jnp.concatenate(parts, -1), query.r3, query.r2, masks)
         # The official decoder ends in a softmax of two logits: the sigmoid of their difference.
         alone = (logits[..., 1] - logits[..., 0]).reshape(n, k, *logits.shape[1:3])
@@ -253,13 +259,18 @@ class STM(nn.Module):
             return jax.vmap(jax.vmap(attend, (None, None, 0, 0)))(query, keys[:, 0], values, valid)
         return jax.vmap(jax.vmap(attend, (None, 0, 0, 0)))(query, keys, values, valid)
 
-    def _previous(self, masks: Array | None, shape: tuple[int, ...], dtype: Any) -> Array:
-        """The masks of the frame before at stride 4, `[N * K, H/4, W/4, E]`; 0 if not known."""
-        n, k, height, width = shape
+    def _previous(
+        self, masks: Array | None, fine: tuple[int, ...], objects: tuple[int, int]
+    ) -> Array:
+        """The masks of the frame before, `[N * K, H, W, E]`; 0 if not known.
+
+        `fine` is the shape of what was read at stride 2, `objects` (N, K).
+        """
+        n, k = objects
+        height, width = FINE * fine[1], FINE * fine[2]
         if masks is None:
-            return jnp.zeros((n * k, height, width, self.config.masks), dtype)
-        inputs = self._memory_inputs(masks.astype(dtype), None)
-        return average(inputs.reshape(n * k, *inputs.shape[2:]), CELL)
+            masks = jnp.zeros((n, k, height, width))
+        return self._memory_inputs(masks, None).reshape(n * k, height, width, -1)
 
     def example_inputs(self, side: int) -> tuple[Array, ...]:
         """Zeros for `__call__` that touch every parameter."""

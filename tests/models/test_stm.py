@@ -13,7 +13,7 @@ import pytest
 from jax.test_util import check_grads
 
 from ivs_jax.models import memory_read, resnet, stm
-from ivs_jax.models.mask_value import from_cells, to_cells
+from ivs_jax.models.mask_value import from_cells, read_masks, to_cells
 from ivs_jax.models.memory_read import read_memory
 from ivs_jax.models.resnet import ResNet
 from ivs_jax.models.stm import ABSENT, STM, STMConfig, labels_logits
@@ -207,18 +207,28 @@ def test_the_last_channels_of_a_value_are_the_masks(key):
     net, variables = stm_network(key)
     frame, masks = scene(key)
     _, values = net.apply(variables, frame, masks, method="memorise")
-    cells = np.asarray(values[..., sizes.STM.value :])  # [N, K, 2, 2, 32]
+    cells = np.asarray(values[..., sizes.STM.value :])  # [N, K, 2, 2, 64 + 16]
     others = np.clip(np.asarray(masks).sum(1, keepdims=True) - masks, 0, 1)
-    for e, shown in enumerate((np.asarray(masks), others)):
-        for y, x, i, j in np.ndindex(2, 2, 4, 4):
-            top, left = 16 * y + 4 * i, 16 * x + 4 * j
-            want = shown[:, :, top : top + 4, left : left + 4].mean((2, 3))
-            np.testing.assert_allclose(cells[:, :, y, x, (4 * i + j) * 2 + e], want, atol=1e-6)
+    for first, side, shown in ((0, 8, np.asarray(masks)), (64, 4, others)):
+        step = 16 // side
+        for y, x, i, j in np.ndindex(2, 2, side, side):
+            top, left = 16 * y + step * i, 16 * x + step * j
+            want = shown[:, :, top : top + step, left : left + step].mean((2, 3))
+            got = cells[:, :, y, x, first + side * i + j]
+            np.testing.assert_allclose(got, want, atol=1e-6)
+    fine, coarse = read_masks(values[:, 0], sizes.STM.value)
+    np.testing.assert_allclose(
+        fine[..., 0], masks[:, 0].reshape(2, 16, 2, 16, 2).mean((2, 4)), atol=1e-6
+    )
+    for e, shown in enumerate((masks[:, 0], others[:, 0])):
+        want = shown.reshape(2, 8, 4, 8, 4).mean((2, 4))
+        np.testing.assert_allclose(coarse[..., e], want, atol=1e-6)
 
 
 def test_cells_go_there_and_back(key):
     x = jax.random.normal(key, (2, 8, 12, 3))
-    np.testing.assert_array_equal(from_cells(to_cells(x)), x)
+    for side in (2, 4):
+        np.testing.assert_array_equal(from_cells(to_cells(x, side), side), x)
 
 
 def test_the_masks_of_the_frame_before_count(key):
