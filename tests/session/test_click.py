@@ -36,6 +36,7 @@ FIRST = clicks((30, 20, 1))
 SECOND = clicks((30, 20, 1), (60, 40, 0))
 
 
+@pytest.mark.slow
 def test_nothing_compiles_from_the_second_click_on(network, image, compilations):
     answer = network.predict(image, FIRST, None)
     with compilations() as compiled:
@@ -48,6 +49,7 @@ def test_nothing_compiles_from_the_second_click_on(network, image, compilations)
     assert 0 <= second.probability.min() and second.probability.max() <= 1
 
 
+@pytest.mark.slow
 def test_refinement_satisfies_clicks_that_the_network_alone_misses(network, image):
     # Whatever the random network thinks, one of two opposite pairs of clicks contradicts it.
     one = network.predict(image, SECOND, None)
