@@ -1,8 +1,8 @@
 """Parity of the f-BRS networks and of their refinement with stored outputs of the published code.
 
 Three clicks given at once, on an image of 96 x 128 and its mirror image. What takes time here is
-compiling: the starts of all modes share one program, and XLA may skimp a little. Not more, because
-rounding that turns a single ReLU shows in the gradients.
+compiling: the starts of all modes share one program, and XLA leaves out its optimisations. Those of
+its first level round so differently that single ReLUs turned and gradients were 2e-4 off.
 """
 
 from dataclasses import replace
@@ -30,7 +30,7 @@ NETWORKS = {
 }
 INPUT_MODES, TAPS = ("DistMap-BRS", "RGB-BRS"), ("f-BRS-A", "f-BRS-B", "f-BRS-C")
 TOLERANCE = 1e-4
-QUICK = {"xla_backend_optimization_level": "1"}
+QUICK = {"xla_backend_optimization_level": "0"}
 SLOW, CI = pytest.mark.slow, pytest.mark.ci
 
 
