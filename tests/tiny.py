@@ -15,6 +15,7 @@ from ivs_jax.models.densenet import DenseNet
 from ivs_jax.models.fbrs import FBRS, FBRSConfig
 from ivs_jax.models.hrnet import HRNetConfig
 from ivs_jax.models.layers import HE, Conv, FrozenBatchNorm
+from ivs_jax.models.mobilenet import MobileNetV1
 from ivs_jax.models.ritm import RITM, RITMConfig
 from ivs_jax.models.stm import STMConfig
 
@@ -49,7 +50,7 @@ def _strided(features: int) -> Any:
     return Conv(features, (3, 3), (2, 2), pads, use_bias=False, kernel_init=HE)
 
 
-BACKBONE = Trunk
+BACKBONE = partial(MobileNetV1, depth=6)  # of STM: ends at stride 16 with 512 channels
 
 CLICK = ClickConfig(
     backbone="tiny",
@@ -83,7 +84,7 @@ def register_dense(patch: pytest.MonkeyPatch) -> None:
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Registers the backbones "tiny" and "tiny_dense"."""
     register_dense(monkeypatch)
-    monkeypatch.setitem(brs.BACKBONES, "tiny", BACKBONE)
+    monkeypatch.setitem(brs.BACKBONES, "tiny", Trunk)
     monkeypatch.setitem(stm.BACKBONES, "tiny", BACKBONE)
 
 

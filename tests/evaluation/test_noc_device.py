@@ -23,7 +23,7 @@ from ivs_jax.models.brs import ClickOutput, TapFeatures
 from ivs_jax.session import click
 from ivs_jax.session.click import ClickInteractor
 from ivs_jax.session.protocol import PublishedProtocol
-from tests.tiny import BACKBONE, click_network
+from tests.tiny import Trunk, click_network
 
 MAX_CLICKS, TARGET, BUDGET = 6, 0.92, 6
 
@@ -166,7 +166,7 @@ def test_nothing_compiles_after_the_first_call(compilations):
 @pytest.mark.slow
 def test_the_tiny_network_with_ignored_pixels():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(brs.BACKBONES, "tiny", BACKBONE)
+        patch.setitem(brs.BACKBONES, "tiny", Trunk)
         network = click_network(jax.random.key(0))
         interactor = ClickInteractor(*network, refine="NoBRS")
         run = partial(run_trial, interactor=interactor, max_clicks=3, target=TARGET)

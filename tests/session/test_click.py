@@ -8,7 +8,7 @@ from ivs_jax.models import brs
 from ivs_jax.models.brs import ClickNet
 from ivs_jax.session.click import ClickInteractor, agreement
 from ivs_jax.types import make_clicks
-from tests.tiny import BACKBONE, click_network
+from tests.tiny import Trunk, click_network
 
 SIZE, BUDGET = (50, 70), 25
 
@@ -17,7 +17,7 @@ SIZE, BUDGET = (50, 70), 25
 def network(request):
     """One interactor a mode, so that each compiles once for all tests."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(brs.BACKBONES, "tiny", BACKBONE)
+        patch.setitem(brs.BACKBONES, "tiny", Trunk)
         found = click_network(jax.random.key(0))
         yield ClickInteractor(*found, refine=request.param, budget=BUDGET)
 
