@@ -2,6 +2,7 @@
 
 from ivs_jax.api import ImagePredictor, VideoPredictor
 from ivs_jax.io import open_video
+from ivs_jax.known_faults import warn_of_known_faults
 from ivs_jax.session import load, replay, save, start, step
 from ivs_jax.session.build import load_engine
 
@@ -16,3 +17,5 @@ __all__ = [
     "start",
     "step",
 ]
+
+warn_of_known_faults()

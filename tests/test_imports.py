@@ -24,6 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "types": set(),
     "allocator": set(),  # a setting of the process: for the programs that a user starts
     "cache": set(),  # switches on XLA's persistent cache: for the programs that a user starts
+    "known_faults": set(),  # reads the versions of other packages
     "ops": {"types"},
     "interaction": set(_BASE),
     "io": set(_BASE),
@@ -37,8 +38,9 @@ ALLOWED: dict[str, set[str]] = {
     "api": _SESSION | {"cache"},
     "web": _SESSION | {"cache", "api"},
     "bench": _CALLERS | {"cache", "training", "evaluation", "api"},
-    "": _CALLERS | {"api"},
-    "cli": _CALLERS | {"allocator", "cache", "training", "evaluation", "api", "web", "bench", ""},
+    "": _CALLERS | {"api", "known_faults"},
+    "cli": _CALLERS
+    | {"allocator", "cache", "known_faults", "training", "evaluation", "api", "web", "bench", ""},
     "__main__": {"cli"},
 }
 

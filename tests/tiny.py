@@ -4,21 +4,54 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import flax.linen as nn
 import jax
 import numpy as np
 import pytest
 
-from ivs_jax.models import Model, brs, initial_variables, resnet, stm
+from ivs_jax.models import Model, brs, resnet, stm, variable_shapes
 from ivs_jax.models.brs import ClickConfig, ClickNet, Stage
 from ivs_jax.models.deeplab import DeepLabConfig
 from ivs_jax.models.densenet import DenseNet
 from ivs_jax.models.fbrs import FBRS, FBRSConfig
 from ivs_jax.models.hrnet import HRNetConfig
+from ivs_jax.models.layers import HE, Conv, FrozenBatchNorm
 from ivs_jax.models.mobilenet import MobileNetV1
 from ivs_jax.models.ritm import RITM, RITMConfig
 from ivs_jax.models.stm import STMConfig
 
-BACKBONE = partial(MobileNetV1, depth=6)  # ends at stride 16 with 512 channels
+
+class Trunk(nn.Module):
+    """`embed(image)` then `__call__(embedded, extra)`, like `models.mobilenet.MobileNetV1`."""
+
+    strides: tuple[int, ...] = (4, 8, 16)
+    extra: bool = False
+
+    def setup(self) -> None:
+        self.stem = _strided(6)
+        if self.extra:
+            self.stem_extra = _strided(6)
+        self.stem_norm = FrozenBatchNorm()
+        self.layers = [_strided(8) for _ in self.strides]
+
+    def embed(self, image: jax.Array) -> jax.Array:
+        return self.stem(2 * image - 1)
+
+    def __call__(self, embedded: jax.Array, extra: Any = None) -> dict[int, jax.Array]:
+        if extra is not None:
+            embedded = embedded + self.stem_extra(extra)
+        x, features = self.stem_norm(embedded), {}
+        for stride, layer in zip(self.strides, self.layers, strict=True):
+            x = features[stride] = layer(nn.softplus(x))
+        return features
+
+
+def _strided(features: int) -> Any:
+    pads = ((1, 1), (1, 1))
+    return Conv(features, (3, 3), (2, 2), pads, use_bias=False, kernel_init=HE)
+
+
+BACKBONE = partial(MobileNetV1, depth=6)  # of STM: ends at stride 16 with 512 channels
 
 CLICK = ClickConfig(
     backbone="tiny",
@@ -53,16 +86,8 @@ def register_dense(patch: pytest.MonkeyPatch) -> None:
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Registers the backbones "tiny" and "tiny_dense"."""
     register_dense(monkeypatch)
-    monkeypatch.setitem(brs.BACKBONES, "tiny", BACKBONE)
+    monkeypatch.setitem(brs.BACKBONES, "tiny", Trunk)
     monkeypatch.setitem(stm.BACKBONES, "tiny", BACKBONE)
-
-
-def randomised(variables: Any, key: jax.Array) -> Any:
-    """Adds noise everywhere, so that layers that start at zero do something too."""
-    leaves, tree = jax.tree.flatten(variables)
-    keys = jax.random.split(key, len(leaves))
-    noisy = [x + 0.03 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)]
-    return jax.tree.unflatten(tree, noisy)
 
 
 def filled(shapes: Any, *, seed: int = 0) -> Any:
@@ -80,10 +105,15 @@ def filled(shapes: Any, *, seed: int = 0) -> Any:
     return jax.tree_util.tree_map_with_path(value, shapes)
 
 
+def filled_from(model: Model, key: jax.Array) -> Any:
+    """Random variables of a network; another key gives others."""
+    return filled(variable_shapes(model), seed=int(jax.random.key_data(key)[-1]))
+
+
 def click_network(key: jax.Array) -> tuple[Any, Any]:
     """A tiny click network and its variables."""
     model = Model("click", CLICK)
-    variables = randomised(initial_variables(model, key), key)
+    variables = filled_from(model, key)
     variables["params"]["encoder"]["stem_extra"]["kernel"] *= 20  # clicks must count
     return model.build(), variables
 
@@ -97,7 +127,7 @@ def dense_network() -> tuple[Any, Any]:
 def stm_network(key: jax.Array, config: STMConfig = STM) -> tuple[Any, Any]:
     """A tiny space-time memory network and its variables."""
     model = Model("propagation", config)
-    return model.build(), randomised(initial_variables(model, key), key)
+    return model.build(), filled_from(model, key)
 
 
 @pytest.fixture

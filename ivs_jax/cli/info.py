@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
 
+from ivs_jax.known_faults import installed_faults
+
 PACKAGES = ("ivs_jax", "jax", "jaxlib", "flax", "optax", "numpy", "av", "pillow")
 
 
@@ -35,6 +37,7 @@ class Info:
             ("system", f"{platform.platform()}, {os.cpu_count()} cores"),
             ("devices", ", ".join(devices)),
             ("compilation cache", _described(folder)),
+            *(("known fault", str(fault)) for fault in installed_faults()),
             *_models(),
         ]
         print_table("ivs info", rows)

@@ -23,7 +23,7 @@ from ivs_jax.models.brs import ClickOutput, TapFeatures
 from ivs_jax.session import click
 from ivs_jax.session.click import ClickInteractor
 from ivs_jax.session.protocol import PublishedProtocol
-from tests.tiny import BACKBONE, click_network
+from tests.tiny import Trunk, click_network
 
 MAX_CLICKS, TARGET, BUDGET = 6, 0.92, 6
 
@@ -118,10 +118,12 @@ SAMPLES = [
 ]
 
 
+@pytest.mark.slow
 def test_a_batch_gives_the_trials_of_the_host_loop(interactor, expected):
     check(measured(SAMPLES, interactor, together=True), expected)
 
 
+@pytest.mark.slow
 def test_the_samples_need_few_and_many_clicks_and_wider_windows(interactor, expected, monkeypatch):
     with monkeypatch.context() as patch:
         spy = Mock(wraps=widened)
@@ -135,6 +137,7 @@ def test_the_samples_need_few_and_many_clicks_and_wider_windows(interactor, expe
         assert max(max(trial.evaluations) for trial in expected.values()) > 2
 
 
+@pytest.mark.slow
 def test_other_ways_through_the_data_change_nothing():
     interactor = ClickInteractor(Bright(), {}, refine="NoBRS")
     expected = by_name(
@@ -148,6 +151,7 @@ def test_other_ways_through_the_data_change_nothing():
     check(measured(SAMPLES, interactor, together=False), expected)
 
 
+@pytest.mark.slow
 def test_nothing_compiles_after_the_first_call(compilations):
     interactor = ClickInteractor(Bright(), {}, refine="NoBRS")
     trials = measure_batches(
@@ -159,9 +163,10 @@ def test_nothing_compiles_after_the_first_call(compilations):
     assert compiled.count == 0
 
 
+@pytest.mark.slow
 def test_the_tiny_network_with_ignored_pixels():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(brs.BACKBONES, "tiny", BACKBONE)
+        patch.setitem(brs.BACKBONES, "tiny", Trunk)
         network = click_network(jax.random.key(0))
         interactor = ClickInteractor(*network, refine="NoBRS")
         run = partial(run_trial, interactor=interactor, max_clicks=3, target=TARGET)
@@ -169,6 +174,7 @@ def test_the_tiny_network_with_ignored_pixels():
         check(measured(SAMPLES[2:4], interactor, max_clicks=3), expected)
 
 
+@pytest.mark.slow
 def test_run_noc_reports_resumes_and_lists_skipped_objects(tmp_path):
     plain = ClickInteractor(Bright(), {}, refine="NoBRS")
     empty = SAMPLES[0]._replace(name="none", mask=np.zeros_like(SAMPLES[0].mask))
@@ -194,6 +200,7 @@ def test_run_noc_reports_resumes_and_lists_skipped_objects(tmp_path):
     assert [row.split(",")[0] for row in again] == [row.split(",")[0] for row in rows]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("refine", ["f-BRS-B", "DistMap-BRS"])
 def test_the_published_protocol_starts_where_the_last_click_ended(refine):
     plain = ClickInteractor(Bright(), {}, refine=refine, budget=BUDGET, published=True)
@@ -205,6 +212,7 @@ def test_the_published_protocol_starts_where_the_last_click_ended(refine):
     assert deviations(plain) == {"max_evaluations": BUDGET, "warm_start": False}
 
 
+@pytest.mark.slow
 def test_an_object_does_not_count_the_seconds_of_others():
     plain = ClickInteractor(Bright(), {}, refine="NoBRS")
     began = time.perf_counter()
@@ -223,6 +231,7 @@ def test_what_cannot_run_as_a_batch_is_named():
         run_noc(SAMPLES, interactor, batch=2, workers=2)
 
 
+@pytest.mark.slow
 def test_an_object_whose_answer_is_not_finite_is_skipped_as_by_the_host():
     class Broken(Bright):
         def predict(self, features, maps, previous):

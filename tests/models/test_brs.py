@@ -46,6 +46,7 @@ def test_a_sample_does_not_depend_on_its_batch(key):
     np.testing.assert_allclose(alone, whole[1:], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_untrained_fine_decoder_answers_with_the_coarse_mask(key):
     net = ClickNet(CLICK)
     image, maps, previous = inputs(key, batch=1)
@@ -65,6 +66,7 @@ def test_every_input_counts(key):
         assert jnp.max(jnp.abs(gradient)) > 0
 
 
+@pytest.mark.slow
 def test_gradient_of_the_maps_is_right(key):
     net, variables = click_network(key)
     image, maps, previous = inputs(key, batch=1)

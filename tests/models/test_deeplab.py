@@ -124,6 +124,7 @@ def tiny(narrow, key):  # noqa: F811
     )
 
 
+@pytest.mark.slow
 def test_every_tap_leads_to_the_same_answer(tiny):
     net, variables, image, maps = tiny
 

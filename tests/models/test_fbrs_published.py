@@ -1,8 +1,8 @@
 """Parity of the f-BRS networks and of their refinement with stored outputs of the published code.
 
 Three clicks given at once, on an image of 96 x 128 and its mirror image. What takes time here is
-compiling: the starts of all modes share one program, and XLA may skimp a little. Not more, because
-rounding that turns a single ReLU shows in the gradients.
+compiling: the starts of all modes share one program, and XLA leaves out its optimisations. Those of
+its first level round so differently that single ReLUs turned and gradients were 2e-4 off.
 """
 
 from dataclasses import replace
@@ -30,8 +30,8 @@ NETWORKS = {
 }
 INPUT_MODES, TAPS = ("DistMap-BRS", "RGB-BRS"), ("f-BRS-A", "f-BRS-B", "f-BRS-C")
 TOLERANCE = 1e-4
-QUICK = {"xla_backend_optimization_level": "1"}
-SLOW = pytest.mark.slow
+QUICK = {"xla_backend_optimization_level": "0"}
+SLOW, CI = pytest.mark.slow, pytest.mark.ci
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
@@ -80,6 +80,7 @@ def logits_of(net, image, maps, x):
     return net.enlarged(net.body.after(tapped, TAPS[-1]), image.shape[:2]).logits
 
 
+@SLOW
 def test_maps_logits_energies_and_gradients_at_the_start(case):
     def start(variables, image, maps, clicks, x):
         logits = case.net.apply(variables, image, maps, x, method=logits_of)
@@ -101,12 +102,13 @@ def test_maps_logits_energies_and_gradients_at_the_start(case):
         assert relative_error(norm, golden(case, mode, "initial_gradient_norm")) < TOLERANCE
 
 
+# One program each. ResNet-34 has every mode, HRNet cuts at other places (A and B at the same); the
+# others repeat them with other sizes.
 SOLVES = [
-    *(("fbrs-resnet34", mode) for mode in ("DistMap-BRS", *TAPS)),
-    pytest.param("fbrs-resnet34", "RGB-BRS", marks=SLOW),
-    *(pytest.param("fbrs-resnet50", mode, marks=SLOW) for mode in (*INPUT_MODES, *TAPS)),
-    # A and B cut HRNet at the same place.
-    *(pytest.param("fbrs-hrnet18", mode, marks=SLOW) for mode in (*INPUT_MODES, *TAPS[1:])),
+    *(pytest.param("fbrs-resnet34", mode, marks=SLOW) for mode in (*INPUT_MODES, *TAPS)),
+    *(pytest.param("fbrs-hrnet18", mode, marks=SLOW) for mode in TAPS[1:]),
+    *(pytest.param("fbrs-hrnet18", mode, marks=CI) for mode in INPUT_MODES),
+    *(pytest.param("fbrs-resnet50", mode, marks=CI) for mode in (*INPUT_MODES, *TAPS)),
 ]
 
 

@@ -144,6 +144,7 @@ def test_counts_every_evaluation_and_keeps_the_budget(budget):
     assert solution.status == lbfgs.BUDGET
 
 
+@pytest.mark.slow
 def test_the_point_of_lowest_energy_is_returned():
     energy, start = _rosenbrock(np.random.default_rng(5), 10)
     solutions = [_solve(energy, start, budget).energy for budget in (1, 2, 3, 4, 6, 9)]

@@ -45,6 +45,7 @@ def mirrored(clicks):
     return Clicks(*(np.asarray(leaf[1]) for leaf in click_copies(clicks, SIDE, flip=True)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["NoBRS", "DistMap-BRS", "f-BRS-C"])
 def test_the_mirror_image_has_the_mirrored_answer(network, mode):
     net, variables, image = network
@@ -73,6 +74,7 @@ def test_copies_of_clicks_and_logits_are_in_their_own_pixels():
     assert joined(logits[:1]).tolist() == [[0, 1, 2]]
 
 
+@pytest.mark.slow
 def test_an_interactor_refines_at_any_tap_of_the_network(network):
     net, variables, _ = network
     image = np.random.default_rng(1).integers(0, 255, (40, 50, 3), dtype=np.uint8)
@@ -84,6 +86,7 @@ def test_an_interactor_refines_at_any_tap_of_the_network(network):
     assert interactor.threshold == 0.49
 
 
+@pytest.mark.slow
 def test_a_warm_start_and_the_clicks_below_which_nothing_is_refined(network):
     net, variables, image = network
     ask = asking(net, variables, "f-BRS-C")
@@ -96,6 +99,7 @@ def test_a_warm_start_and_the_clicks_below_which_nothing_is_refined(network):
     assert alone.evaluations == 1 and not alone.x["scale"].any()
 
 
+@pytest.mark.slow
 def test_a_batch_of_answers_equals_single_ones(network):
     net, variables, image = network
     ask = asking(net, variables, "f-BRS-C")
@@ -113,6 +117,7 @@ def test_a_batch_of_answers_equals_single_ones(network):
         np.testing.assert_allclose(together.energy[i], found.energy, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_bfloat16_network_is_close_and_all_else_stays_float32(network):
     net, variables, image = network
     blank = np.zeros((SIDE, SIDE), np.float32)

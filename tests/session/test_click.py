@@ -8,7 +8,7 @@ from ivs_jax.models import brs
 from ivs_jax.models.brs import ClickNet
 from ivs_jax.session.click import ClickInteractor, agreement
 from ivs_jax.types import make_clicks
-from tests.tiny import BACKBONE, click_network
+from tests.tiny import Trunk, click_network
 
 SIZE, BUDGET = (50, 70), 25
 
@@ -17,7 +17,7 @@ SIZE, BUDGET = (50, 70), 25
 def network(request):
     """One interactor a mode, so that each compiles once for all tests."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(brs.BACKBONES, "tiny", BACKBONE)
+        patch.setitem(brs.BACKBONES, "tiny", Trunk)
         found = click_network(jax.random.key(0))
         yield ClickInteractor(*found, refine=request.param, budget=BUDGET)
 
@@ -36,6 +36,7 @@ FIRST = clicks((30, 20, 1))
 SECOND = clicks((30, 20, 1), (60, 40, 0))
 
 
+@pytest.mark.slow
 def test_nothing_compiles_from_the_second_click_on(network, image, compilations):
     answer = network.predict(image, FIRST, None)
     with compilations() as compiled:
@@ -48,6 +49,7 @@ def test_nothing_compiles_from_the_second_click_on(network, image, compilations)
     assert 0 <= second.probability.min() and second.probability.max() <= 1
 
 
+@pytest.mark.slow
 def test_refinement_satisfies_clicks_that_the_network_alone_misses(network, image):
     # Whatever the random network thinks, one of two opposite pairs of clicks contradicts it.
     one = network.predict(image, SECOND, None)

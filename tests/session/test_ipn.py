@@ -129,6 +129,7 @@ def alike(found, want):
     return all(np.allclose(found[frame], want[frame], atol=1e-3) for frame in want)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", [0, COUNT - 1])
 def test_chunks_equal_a_plain_loop(methods, propagator, start):
     frames = range(1, COUNT) if start == 0 else range(COUNT - 2, -1, -1)
@@ -144,6 +145,7 @@ def test_chunks_equal_a_plain_loop(methods, propagator, start):
     assert np.abs(found[frames[0]][..., 1] - found[frames[0]][..., 2]).mean() > 0.01
 
 
+@pytest.mark.slow
 def test_a_network_that_passes_soft_masks_on_is_given_them(methods, ipn_network):  # noqa: F811
     net, variables = ipn_network
     soft = IPNPropagator(IPN(replace(net.config, rounded=False)), variables)
@@ -169,6 +171,7 @@ def test_the_small_network_clicks_and_propagates(tmp_path):
     run(load_propagator("ipn-small", weights=tmp_path), {0: annotation([1])}, (1,), range(1, 3))
 
 
+@pytest.mark.slow
 def test_annotated_frames_on_the_way_and_an_object_that_comes_later(methods, propagator):
     late = annotation([1, 2], shift=6)
     late.labels[:20] = 0
@@ -185,6 +188,7 @@ def test_annotated_frames_on_the_way_and_an_object_that_comes_later(methods, pro
     assert found[3][..., 2].max() > 0.01
 
 
+@pytest.mark.slow
 def test_references_are_joined_in_the_order_of_rounds(methods, propagator):
     annotations = {5: annotation([1], shift=9), 2: annotation([1, 2], shift=4), 0: annotation([1])}
     frames = range(1, 3)
@@ -195,6 +199,7 @@ def test_references_are_joined_in_the_order_of_rounds(methods, propagator):
         assert not alike(found, plain(methods, annotations, (1, 2), frames, 0, {1: other, 2: [2]}))
 
 
+@pytest.mark.slow
 def test_references_come_from_frames_that_show_the_object(methods, propagator):
     # Object 1 is known at the start, but hidden; object 3 is hidden everywhere.
     annotations = {
@@ -208,6 +213,7 @@ def test_references_come_from_frames_that_show_the_object(methods, propagator):
     assert alike(found, want)
 
 
+@pytest.mark.slow
 def test_masks_of_the_earlier_round_are_seen(methods, propagator):
     annotations, objects, frames = {0: annotation([1, 2])}, (1, 2), range(1, 6)
     rng = np.random.default_rng(4)
@@ -218,6 +224,7 @@ def test_masks_of_the_earlier_round_are_seen(methods, propagator):
     assert not alike(found, plain(methods, annotations, objects, frames, 0, sources))
 
 
+@pytest.mark.slow
 def test_a_reference_sees_the_strokes_where_the_config_says_so(methods, ipn_network, propagator):  # noqa: F811
     net, variables = ipn_network
     scribbles = np.full(SIZE, 255, np.uint8)
@@ -245,6 +252,7 @@ def test_a_reference_sees_the_strokes_where_the_config_says_so(methods, ipn_netw
         assert alike(found, want[strokes]) and not alike(found, want[not strokes])
 
 
+@pytest.mark.slow
 def test_a_reference_is_computed_once(propagator, monkeypatch):
     asked, real = [], propagator._reference
     monkeypatch.setattr(
@@ -260,6 +268,7 @@ def test_a_reference_is_computed_once(propagator, monkeypatch):
     assert len(asked) == 4
 
 
+@pytest.mark.slow
 def test_nothing_compiles_after_the_first_propagation(propagator, compilations):
     """Neither for a later round nor for a video of nearly the same size."""
     run(propagator, {0: annotation([1])}, (1,), range(1, 3))

@@ -67,6 +67,7 @@ def test_clicks_become_pixels_dilated_twice_by_a_cross():
     assert not crosses(clicks(), SIZE).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("drawn", [False, True])
 @pytest.mark.parametrize("begun", [False, True])
 def test_the_mask_is_that_of_clicks_and_strokes_together(interact, interactor, image, drawn, begun):

@@ -46,27 +46,31 @@ def annotation(*objects, size=SIZE):
     return Annotation(labels, objects)
 
 
+def jitted(net, variables):
+    """The methods of the network, compiled once for each number of frames in memory."""
+
+    def apply(method):
+        return jax.jit(lambda *args: net.apply(variables, *args, method=method))
+
+    return [apply(method) for method in ("memorise", "query", "segment")]
+
+
 @pytest.fixture(scope="module")
 def network():
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(stm.BACKBONES, "tiny", BACKBONE)
         net, variables = stm_network(jax.random.key(0), replace(STM, working_side=max(SIZE)))
-        yield net, variables, STMPropagator(net, variables)
+        yield net, STMPropagator(net, variables), jitted(net, variables)
 
 
 def run(network, annotations, objects, frames, start=0):
-    return dict(network[2].propagate(Video(), annotations, objects, frames, start=start))
+    return dict(network[1].propagate(Video(), annotations, objects, frames, start=start))
 
 
 def plain(network, annotations, objects, frames, start=0):
     """The loop: first frame + every 5th in the memory, masks of the frame before; no padding."""
-    net, variables, _ = network
+    memorise, query, segment = network[2]
     video, out = Video(), {}
-
-    def apply(method):
-        return jax.jit(lambda *args: net.apply(variables, *args, method=method))
-
-    memorise, query, segment = apply("memorise"), apply("query"), apply("segment")
 
     def given(frame):
         labels = annotations[frame].labels
@@ -125,7 +129,7 @@ def test_an_annotated_frame_on_the_way_is_memorised_as_given(network):
 
 def test_nothing_compiles_after_the_first_propagation(network, compilations):
     """Neither for another video of the same size nor for another span with more annotations."""
-    propagator = network[2]
+    propagator = network[1]
     list(propagator.propagate(Video(), {0: annotation(1)}, (1,), range(1, 4), start=0))
     with compilations() as compiled:
         again = propagator.propagate(Video(1), {2: annotation(5)}, (5,), range(3, 12), start=2)
@@ -160,10 +164,7 @@ class Direct:
     """Calls of a network on frames of `ODD` size, padded by hand."""
 
     def __init__(self, net, variables, video):
-        def apply(method):
-            return jax.jit(lambda *inputs: net.apply(variables, *inputs, method=method))
-
-        self._memorise, self._query, self._segment = map(apply, ("memorise", "query", "segment"))
+        self._memorise, self._query, self._segment = jitted(net, variables)
         self._video = video
 
     def _image(self, frame):

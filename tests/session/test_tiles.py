@@ -161,6 +161,7 @@ class PlainBRS:
         return total / count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "given"), [(SIZE, CLICKS), (SMALL, NEAR)])
 def test_every_click_equals_the_plain_procedure(interactor, plain, size, given):
     image, reference = image_of(size), PlainBRS(plain, image_of(size))
@@ -176,6 +177,7 @@ def test_every_click_equals_the_plain_procedure(interactor, plain, size, given):
     assert 1 in weights and 0 in weights and max(evaluations) > 1
 
 
+@pytest.mark.slow
 def test_the_answer_depends_on_the_arguments_alone(network, interactor):
     image, other = image_of(SIZE), image_of(SIZE, seed=1)
     fresh = BRSInteractor(*network)
@@ -194,6 +196,7 @@ def test_the_answer_depends_on_the_arguments_alone(network, interactor):
     assert (found.evaluations, found.energy) == (alone.evaluations, alone.energy)
 
 
+@pytest.mark.slow
 def test_nothing_compiles_from_the_second_click_on(interactor, compilations):
     image = image_of(SIZE)
     interactor.predict(image, packed(CLICKS), None)
@@ -204,6 +207,7 @@ def test_nothing_compiles_from_the_second_click_on(interactor, compilations):
     assert answer.probability.min() >= 0 and answer.probability.max() <= 1
 
 
+@pytest.mark.slow
 def test_without_refinement_the_whole_image_keeps_its_say(network, interactor):
     plain_mode = BRSInteractor(*network, refine="NoBRS")
     plain_mode._whole, plain_mode._tile = interactor._whole, interactor._tile
@@ -214,6 +218,7 @@ def test_without_refinement_the_whole_image_keeps_its_say(network, interactor):
     assert (refined.probability[:26, 117:] == 0).all()  # no tile there holds an object click
 
 
+@pytest.mark.slow
 def test_a_later_click_at_the_same_pixel_decides(interactor):
     found = interactor.predict(image_of(SIZE), packed(((30, 20, 0), (30, 20, 1))), None)
     again = interactor.predict(image_of(SIZE), packed(((30, 20, 1), (30, 20, 0))), None)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,13 +15,12 @@ from ivs_jax.models.deeplab import DeepLabConfig
 from ivs_jax.models.fbrs import FBRSConfig
 from ivs_jax.models.hrnet import HRNetConfig
 from ivs_jax.models.ipn import IPNConfig
-from ivs_jax.models.layers import HE, Conv, FrozenBatchNorm
 from ivs_jax.models.ritm import RITMConfig
 from ivs_jax.models.stm import STMConfig
 from ivs_jax.training.click import ClickTask
 from ivs_jax.training.ipn import IPNTask
 from ivs_jax.training.stm import STMTask
-from tests.tiny import DENSE, filled, register_dense
+from tests.tiny import DENSE, Trunk, filled, register_dense
 
 STAGES = tuple(brs.Stage(stride, 6, 6, units=1, squeeze=4) for stride in (16, 8))
 HRNET = HRNetConfig(width=2, ocr=3, blocks=1, modules=(1, 1, 1))
@@ -47,36 +45,6 @@ TASKS: dict[str, Any] = {
     "stm-published": partial(STMTask, "stm-published", side=32, overlap=0.5),
     "ipn": partial(IPNTask, "ipn", side=48, length=3),
 }
-
-
-class Trunk(nn.Module):
-    """`embed(image)` then `__call__(embedded, extra)`, like `models.mobilenet.MobileNetV1`."""
-
-    strides: tuple[int, ...] = (4, 8, 16)
-    extra: bool = False
-
-    def setup(self) -> None:
-        self.stem = _strided(6)
-        if self.extra:
-            self.stem_extra = _strided(6)
-        self.stem_norm = FrozenBatchNorm()
-        self.layers = [_strided(8) for _ in self.strides]
-
-    def embed(self, image: jax.Array) -> jax.Array:
-        return self.stem(2 * image - 1)
-
-    def __call__(self, embedded: jax.Array, extra: Any = None) -> dict[int, jax.Array]:
-        if extra is not None:
-            embedded = embedded + self.stem_extra(extra)
-        x, features = self.stem_norm(embedded), {}
-        for stride, layer in zip(self.strides, self.layers, strict=True):
-            x = features[stride] = layer(nn.softplus(x))
-        return features
-
-
-def _strided(features: int) -> Any:
-    pads = ((1, 1), (1, 1))
-    return Conv(features, (3, 3), (2, 2), pads, use_bias=False, kernel_init=HE)
 
 
 @dataclass

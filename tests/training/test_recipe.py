@@ -3,15 +3,12 @@
 import dataclasses
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 
 from ivs_jax.data import click_samples, clip_samples
-from ivs_jax.training.program import program
 from ivs_jax.training.recipe import Stage, load_recipe, write_recipe
 from ivs_jax.training.run import check_fit
-from ivs_jax.training.state import create_state
 from ivs_jax.training.validation import first_batch
 from tests.data.scenes import Moving, mixture, two_disks
 from tests.training.tiny import RECIPE
@@ -58,23 +55,6 @@ def test_samples_have_the_shapes_that_the_task_expects(name, monkeypatch):
 def test_every_group_of_parameters_has_a_rate(name):
     recipe = load_recipe(EXPERIMENTS / f"{name}.py")
     assert set(recipe.optimiser.rates) == set(recipe.task.groups)
-
-
-@pytest.mark.slow
-def test_the_last_stage_of_the_largest_can_be_traced():
-    """In real shapes, without computing; scripts/dry_run takes steps of every first stage."""
-    recipe = load_recipe(EXPERIMENTS / "ipn_main.py")
-    recipe, key = recipe.at(recipe.steps), jax.random.key(0)
-    state = jax.eval_shape(lambda: create_state(recipe.task.initial(key), recipe.transformation()))
-    batch = recipe.task.example(1, np.random.default_rng(0))
-    after, metrics = jax.eval_shape(program(recipe, jax.devices()[:1]), state, batch, key)
-    assert jax.tree.map(_kind, after) == jax.tree.map(_kind, state)
-    assert {"loss", "gradient_norm", recipe.score} <= metrics.keys()
-    assert all(value.shape == () for value in metrics.values())
-
-
-def _kind(x):
-    return x.shape, x.dtype
 
 
 @pytest.mark.parametrize(
