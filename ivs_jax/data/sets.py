@@ -1,8 +1,4 @@
-"""Sets as recipes name them, and mixtures of sets. Places are relative to the folder of all data.
-
-`every=8` makes every 8th annotated frame of clips a still; `cached` keeps in memory what was read;
-`share` says how often a set of a mixture is drawn against the others.
-"""
+"""Sets as recipes name them, and mixtures of sets. Names are places in the folder of all data."""
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields
@@ -21,58 +17,85 @@ Drawn = TypeVar("Drawn")
 Kind = Literal["stills", "clips"]
 
 
-class _Named:
-    """Shows a set as a recipe writes it: the place and what is not as usual."""
-
-    def __str__(self) -> str:
-        first, *others = (f for f in fields(self) if f.init)  # type: ignore[arg-type]
-        changed = [f.name for f in others if getattr(self, f.name) != f.default]
-        given = [repr(getattr(self, first.name))]
-        given += [f"{name}={getattr(self, name)!r}" for name in changed]
-        return f"{type(self).__name__}({', '.join(given)})"
-
-
 @dataclass(frozen=True)
-class Stills(_Named):
-    """A folder of images/ and masks/."""
+class _Set:
+    """What all sets have.
 
-    folder: str
+    Attributes:
+      name: of the folder, or of the built set.
+      share: how often it is drawn against the other sets of a mixture.
+      cached: whether what was read stays in memory.
+      kind: name of the class, for the record of a run.
+    """
+
+    name: str
     _: KW_ONLY
     share: float = 1.0
     cached: bool = False
-    kind: str = field(default="stills", init=False)
+    kind: str = field(default="", init=False)
 
-    def open(self, data: Path) -> StillSet:
-        """Finds the files; ValueError if there are none, or an image has no mask."""
-        folder = data / self.folder
-        return FileStills(folder.name, image_folder(folder), cached=self.cached)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", type(self).__name__)
+
+    def __str__(self) -> str:
+        """As a recipe writes it, without what is as usual."""
+        settings = [f for f in fields(self) if f.init and getattr(self, f.name) != f.default]
+        shown = [f"{f.name}={getattr(self, f.name)!r}" for f in settings[1:]]
+        return f"{self.kind}({', '.join([repr(self.name), *shown])})"
 
 
 @dataclass(frozen=True)
-class Clips(_Named):
+class Stills(_Set):
+    """A folder of images/ and masks/."""
+
+    def open(self, data: Path) -> StillSet:
+        """Finds the files; ValueError if there are none, or an image has no mask."""
+        folder = data / self.name
+        return FileStills(folder.name, image_folder(folder), cached=self.cached)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ClipSet(_Set):
+    """What sets of clips have.
+
+    Attributes:
+      every: makes each so-manieth annotated frame a still; None for clips.
+    """
+
+    every: int | None = None
+
+    def open(self, data: Path) -> StillSet | ClipSet:
+        """Finds the files; ValueError for a list, folder or mask that is missing."""
+        found = self._find(data, cached=self.cached and self.every is None)
+        if self.every is None:
+            return found
+        if not isinstance(found, ClipSet):
+            raise ValueError(f"{self}: every is for clips, these are stills")
+        if self.every < 1:
+            raise ValueError(f"{self}: every is {self.every}, expected a number from 1")
+        return ClipFrames(found, self.every, cached=self.cached)
+
+    def _find(self, data: Path, *, cached: bool) -> StillSet | ClipSet:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clips(_ClipSet):
     """A folder of sequences, NAME/frames and NAME/masks each.
 
     Attributes:
       joined: whether all objects of a mask are one.
     """
 
-    folder: str
-    _: KW_ONLY
     joined: bool = False
-    share: float = 1.0
-    cached: bool = False
-    every: int | None = None
-    kind: str = field(default="clips", init=False)
 
-    def open(self, data: Path) -> StillSet | ClipSet:
-        """Finds the files; ValueError for a folder that is missing or empty."""
-        folder = data / self.folder
-        found = clip_folder(folder, joined=self.joined)
-        return _thinned(self, FileClips(folder.name, found, cached=_whole(self)))
+    def _find(self, data: Path, *, cached: bool) -> ClipSet:
+        found = clip_folder(data / self.name, joined=self.joined)
+        return FileClips(self.name, found, cached=cached)
 
 
-@dataclass(frozen=True)
-class Davis(_Named):
+@dataclass(frozen=True, kw_only=True)
+class Davis(_ClipSet):
     """A split of a tree in DAVIS's layout.
 
     Attributes:
@@ -81,67 +104,36 @@ class Davis(_Named):
       sparse: whether frames may lack a mask.
     """
 
-    folder: str
-    _: KW_ONLY
     split: str
     resolution: str = RESOLUTION
     year: Year | None = None
     sparse: bool = False
-    share: float = 1.0
-    cached: bool = False
-    every: int | None = None
-    kind: str = field(default="davis", init=False)
 
-    def open(self, data: Path) -> StillSet | ClipSet:
-        """Finds the files; ValueError for a list, folder or mask that is missing."""
+    def _find(self, data: Path, *, cached: bool) -> ClipSet:
         found = davis_sequences(
-            data / self.folder,
+            data / self.name,
             split=self.split,
             resolution=self.resolution,
             year=self.year,
             complete=not self.sparse,
         )
-        name = f"{Path(self.folder).name} {self.split}"
-        return _thinned(self, FileClips(name, found, cached=_whole(self)))
+        return FileClips(f"{self.name} {self.split}", found, cached=cached)
 
 
-@dataclass(frozen=True)
-class Built(_Named):
-    """A split NAME/SPLIT of a set that `ivs data build` built."""
+@dataclass(frozen=True, kw_only=True)
+class Built(_ClipSet):
+    """A split, NAME/SPLIT, of a set that `ivs data build` built."""
 
-    name: str
-    _: KW_ONLY
-    share: float = 1.0
-    cached: bool = False
-    every: int | None = None
-    kind: str = field(default="built", init=False)
-
-    def open(self, data: Path) -> StillSet | ClipSet:
-        """ValueError if it was not built."""
+    def _find(self, data: Path, *, cached: bool) -> StillSet | ClipSet:
         from ivs_jax.data.records import open_records
 
         name, _, split = self.name.rpartition("/")
         if not name or not split:
             raise ValueError(f"{self}: no split, expected NAME/SPLIT")
-        return _thinned(self, open_records(data / "tfds" / name, split, cached=_whole(self)))
+        return open_records(data / "tfds" / name, split, cached=cached)
 
 
 Set = Stills | Clips | Davis | Built
-
-
-def _whole(part: Clips | Davis | Built) -> bool:
-    """Whether clips are kept in memory: not if only some frames of them are used."""
-    return part.cached and part.every is None
-
-
-def _thinned(part: Clips | Davis | Built, found: StillSet | ClipSet) -> StillSet | ClipSet:
-    if part.every is None:
-        return found
-    if not isinstance(found, ClipSet):
-        raise ValueError(f"{part}: every is for clips, these are stills")
-    if part.every < 1:
-        raise ValueError(f"{part}: every is {part.every}, expected a number from 1")
-    return ClipFrames(found, part.every, cached=part.cached)
 
 
 @dataclass(frozen=True)

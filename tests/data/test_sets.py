@@ -68,7 +68,7 @@ def test_sets_open(data):
 def test_a_set_shows_itself_as_a_recipe_writes_it():
     assert str(Stills("stills/s")) == "Stills('stills/s')"
     assert str(replace(TRAIN, every=8, share=0.5)) == (
-        "Davis('davis', split='train', share=0.5, every=8)"
+        "Davis('davis', share=0.5, every=8, split='train')"
     )
 
 
