@@ -9,11 +9,11 @@ val (a reproducer reached .496 and .521); with its best training: AUC .691, J@60
 table).
 
 Published (github seoungwugoh/ivs-demo, issue 5): 4 frames, one more every 20 epochs up to 8; 2
-rounds, 3 from 7 frames on. From the readable reproduction (github zyy-cn/IPN; spec/ipn.md 9.2):
-DAVIS-2017 as 144 sequences of one object, 500 epochs, one clip a step, equal steps of at most 4
-frames, one more every 20 epochs up to 8, crops of 400 pixels, rotation, shear and scale of every
-frame, Adam at 1e-5 that falls at 300 and 400 epochs, weight decay, gradients clamped to 1. Other
-than there, a step is taken after all rounds, not after each.
+rounds, 3 from 7 frames on. From the readable reproduction (github zyy-cn/IPN;
+experiments/papers/ipn.md, section 9.2): DAVIS-2017 as 144 sequences of one object, 500 epochs, one
+clip a step, equal steps of at most 4 frames, one more every 20 epochs up to 8, crops of 400 pixels,
+rotation, shear and scale of every frame, Adam at 1e-5 that falls at 300 and 400 epochs, weight
+decay, gradients clamped to 1. Other than there, a step is taken after all rounds, not after each.
 """
 
 from dataclasses import replace

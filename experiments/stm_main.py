@@ -1,4 +1,6 @@
-"""STM with ResNet-50, second stage: three frames of real videos (Oh et al. 2019, section 3.4).
+"""STM with ResNet-50, second stage: three frames of real videos.
+
+Both stages are in experiments/papers/stm.md, section 3.
 
     ivs data build davis2017 --manual-dir DAVIS --data DATA      (also youtube_vos)
     ivs train experiments/stm_main.py --data DATA --out runs/stm_main --start runs/stm_pretrain

@@ -1,4 +1,6 @@
-"""STM with ResNet-50, first stage: clips made of stills (Oh et al. 2019, section 3.4).
+"""STM with ResNet-50, first stage: clips made of stills.
+
+Both stages are in experiments/papers/stm.md, section 3.
 
     ivs data build coco --manual-dir COCO --data DATA      (also voc, saliency)
     ivs train experiments/stm_pretrain.py --data DATA --out runs/stm_pretrain

@@ -60,16 +60,16 @@ RECIPE = Recipe(
     held_out=HELD_OUT,
     held_out_task={"side": LARGE, "length": 5},
     batch=4,
-    steps=2800,
+    steps=2100,
     colour=Colour(sharpen=(-0.4, 0.8)),
     stages=(
         Stage(
-            0.3,
-            {"side": LARGE, "length": 5},
-            {"size": LARGE, "length": 5, "real": 0.65, "gaps": Gaps(first=8)},
+            0.4,
+            {"side": LARGE, "length": 4},
+            {"size": LARGE, "length": 4, "real": 0.65, "gaps": Gaps(first=8)},
         ),
         Stage(
-            0.75,
+            0.8,
             {"side": LARGE, "length": 5, "objects": 2, "hardest": 0.5},
             {
                 "size": LARGE,
@@ -86,7 +86,7 @@ RECIPE = Recipe(
     imagenet="weights/mobilenet_v1_1.0_224_imagenet_keras.npz",
     ema=0.99,
     log_every=10,
-    validate_every=200,
+    validate_every=300,
     save_every=50,
-    validation_batches=10,
+    validation_batches=8,
 )

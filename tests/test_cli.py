@@ -217,7 +217,7 @@ def test_corrections_of_a_propagated_session_are_rounds(engines, frames, tmp_pat
     assert engines.asked[-1]["interaction"] == "ipn-small"
     events = json.loads(saved.read_text())["events"]
     rounds = [(e["start"], e["span"]) for e in events if e["kind"] == "propagate"]
-    assert rounds == [(None, "video"), (2, "round"), (6, "round")]  # in the order of marking
+    assert rounds == [(0, "video"), (2, "round"), (6, "round")]  # in the order of marking
 
 
 def test_frames_to_look_at_next_are_named(engines, frames, tmp_path, capsys):

@@ -15,7 +15,7 @@ from ivs_jax.api.prompts import (
 )
 from ivs_jax.interaction import Click, Scribble, Stroke
 from ivs_jax.session import Engine, Still
-from ivs_jax.session.hints import Hint, asked
+from ivs_jax.session.hints import Prompt, PromptMaps
 from ivs_jax.session.mark import check_inside
 from ivs_jax.session.merge import compose
 
@@ -76,13 +76,14 @@ class ImagePredictor:
         hints = _hints(points, scribbles, size)
         previous = None if mask_input is None else read_logits(mask_input, size)
         before = np.zeros(size, bool) if previous is None else previous > 0.5
-        question = asked(hints, 1, size, before)
+        maps = PromptMaps(hints, size)
+        question = maps.interactor_input(1, before)
         if not question.clicked:
             raise ValueError("predict needs a point or a box, or a stroke on the object, got none")
         answer = self._engine.interactor.predict(
             self._image, question.clicks, previous, scribbles=question.scribbles
         )
-        mask = compose(size, {1: answer.probability}, hints, None) == 1
+        mask = compose({1: answer.probability}, maps, None) == 1
         logits = signed_logits(mask, answer.probability)[None]
         score = float(answer.probability[mask].mean()) if mask.any() else 0.0
         return logits if return_logits else mask[None], np.array([score], np.float32), logits
@@ -96,9 +97,9 @@ def _hints(
     points: Sequence[tuple[float, float, int]],
     scribbles: Sequence[tuple[int, Any]],
     size: tuple[int, int],
-) -> list[Hint]:
+) -> list[Prompt]:
     """Clicks and strokes on object 1 and off it, all inside the image."""
-    hints: list[Hint] = [Click(0, 1, x, y, label) for x, y, label in points]
+    hints: list[Prompt] = [Click(0, 1, x, y, label) for x, y, label in points]
     for x, y, _ in points:
         check_inside(x, y, size)
     for label, path in scribbles:

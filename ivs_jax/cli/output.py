@@ -21,7 +21,7 @@ from ivs_jax.io import (
     write_rgba,
 )
 from ivs_jax.session import State
-from ivs_jax.session.hints import drawn
+from ivs_jax.session.hints import PromptMaps
 from ivs_jax.types import make_clicks
 
 
@@ -102,7 +102,7 @@ def _painted(state: State, video: Video, frame: int) -> np.ndarray:
     clicks = [hint for hint in hints if isinstance(hint, Click)]
     dots = make_clicks([(c.x, c.y) for c in clicks], [c.label for c in clicks]) if clicks else None
     image = overlay(video[frame], state.labels(frame), clicks=dots)
-    strokes = drawn(hints, video.size)
+    strokes = PromptMaps(hints, video.size).stroke_labels
     if strokes is not None:
         colours = davis_palette().copy()
         colours[0] = 255

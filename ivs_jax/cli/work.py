@@ -10,7 +10,7 @@ from ivs_jax.cli.show import print_table, progress_bar
 from ivs_jax.interaction import Click, Mask, Propagate, Scribble
 from ivs_jax.io import Video
 from ivs_jax.session import Engine, load, save, start, step
-from ivs_jax.session.run import propagated
+from ivs_jax.session.run import next_propagations, propagated
 from ivs_jax.session.suggest import frame_reliability, suggest
 
 Hint = Click | Mask | Scribble
@@ -37,7 +37,6 @@ class Work:
         self.problem: ValueError | None = None
         self._engine, self._video, self._cancel = engine, video, cancel
         self._clock, self._session = clock, session
-        self._now: list[int] = []  # frames marked since the start, the one marked last at the end
         self._compiled = 0.0  # seconds of compilation inside propagation
         self._results: list[Path] = []
 
@@ -56,21 +55,15 @@ class Work:
                 if self._cancel():
                     break
                 self.state = step(self.state, event)
-                self._now = [f for f in self._now if f != event.frame] + [event.frame]
                 advance(done, len(events))
         save(self.state, self._session)
 
     def carry_on(self, direction: str) -> None:
         """Carries the masks through the video, until the end, Ctrl-C or a frame that is unusable.
 
-        If that was done before, a round from each frame that was marked since the start instead.
+        If that was done before, a round from each frame that was marked since instead.
         """
-        frames = self.state.scene.frames.values()
-        if any(masks.propagated is not None for masks in frames):
-            events = [Propagate(frame, direction, span="round") for frame in self._now]
-        else:
-            events = [Propagate(direction=direction)]
-        for event in events:
+        for event in next_propagations(self.state, direction):
             if self.problem is None and not self._cancel():
                 self._propagate(event)
 

@@ -15,7 +15,7 @@ from ivs_jax.data.stills import VOID, Still, instance_ids
 from ivs_jax.interaction.sampling import Strategy, sample_clicks
 from ivs_jax.types import Array, Clicks
 
-_TURNED = 0.75  # share of the samples that are turned (f-BRS, spec B7)
+_TURNED = 0.75  # share of samples that are turned (f-BRS; experiments/papers/brs.md, section B7)
 
 
 class ClickBatch(NamedTuple):
@@ -39,7 +39,8 @@ class ClickSamples:
     """Settings of the sampler of clicks; `open` gives the sampler.
 
     The published f-BRS: `Windows(rescale=(0.75, 1.25))`, turn 3, quarter_turns, union 0.15,
-    least_area 80, least_fill 0.08, centre 0 (spec B7; its crops are 320 x 480, these are square).
+    least_area 80, least_fill 0.08, centre 0 (experiments/papers/brs.md, section B7; its
+    crops are 320 x 480, these are square).
 
     Attributes:
       stills: sets to draw from.

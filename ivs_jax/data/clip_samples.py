@@ -40,15 +40,16 @@ class ClipBatch(NamedTuple):
 class Gaps:
     """Steps between the frames of a real clip: uniform from 1 to a limit that grows in training.
 
-    STM's limit starts at 1 and rises by 5 every 20 epochs of 3,771 samples to 26 (spec stm.md
-    section 3: frames skipped, 0 to 25).
+    STM's limit starts at 1 and rises by 5 every 20 epochs of 3,771 samples to 26 (frames
+    skipped, 0 to 25; experiments/papers/stm.md, section 3).
 
     Attributes:
       first: limit of the first samples, in frames.
       grow: by how much it rises, every so many samples.
       every: samples of the run between two rises.
       most: where it stays.
-      even: whether all steps of a clip are the same (IPN's port, spec ipn.md section 9.2).
+      even: whether all steps of a clip are the same (IPN's port;
+        experiments/papers/ipn.md, section 9.2).
     """
 
     first: int = 12
@@ -209,8 +210,8 @@ def pick_frames(
 ) -> list[int] | None:
     """`length` annotated frames in order, or in reverse order; None if there are fewer.
 
-    Where only every so-manieth frame is annotated, a gap is divided by that (spec stm.md section
-    4: YouTube-VOS). In short clips the gaps are shortened.
+    Where only every so-manieth frame is annotated, a gap is divided by that (YouTube-VOS;
+    experiments/papers/stm.md, section 4). In short clips the gaps are shortened.
     """
     if len(annotated) < length:
         return None

@@ -26,7 +26,8 @@ class Windows:
       zoom: range of the side of the others, times the longest side of the object's box; a wide
         range makes a network that does not mind the size of objects.
       rescale: if given, all sides are instead the window's over a factor from this range: crops
-        of the rescaled frame, as in f-BRS (spec B7) and STM (spec section 3).
+        of the rescaled frame, as in f-BRS (experiments/papers/brs.md, section B7) and STM
+        (experiments/papers/stm.md, section 3).
       magnify: most pixels of a window for one of the frame; smaller windows grow to that. Magnified
         frames are blurred, and users' frames are not.
     """

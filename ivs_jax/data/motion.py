@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 GRID = 8  # cells a side in which bending is interpolated
-_POINTS = 12  # control points of a bending (STCN's recipe, spec stm.md section 4)
+_POINTS = 12  # control points of a bending (STCN; experiments/papers/stm.md, section 4)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Pseudo clips: a still, warped differently for every frame.
 
-As in the first training stage of STM (Oh et al. 2019, section 3.4; spec stm.md section 3).
+As in the first training stage of STM (experiments/papers/stm.md, section 3).
 """
 
 import numpy as np

@@ -108,7 +108,8 @@ class FileStills(StillSet):
 def instance_ids(labels: np.ndarray, *, min_area: int, min_fill: float = 0.0) -> list[int]:
     """Ids of the instances of `labels` `[H, W]` that cover at least `min_area` pixels.
 
-    Those that fill less than `min_fill` of their bounding box are left out (f-BRS, spec B7).
+    Those that fill less than `min_fill` of their bounding box are left out (f-BRS;
+    experiments/papers/brs.md, section B7).
     """
     counts = np.bincount(labels.ravel(), minlength=256)
     ids = [i for i in range(1, VOID) if counts[i] >= min_area]

@@ -1,5 +1,5 @@
 """Quality against the time a user waits, or against rounds: the curves of the DAVIS interactive
-challenge and what is read off them (spec evaluation.md 4.1)."""
+challenge and what is read off them (experiments/papers/evaluation.md, section 4.1)."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

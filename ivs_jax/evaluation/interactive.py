@@ -1,4 +1,4 @@
-"""The DAVIS interactive protocol on sequences (spec evaluation.md 4.1).
+"""The DAVIS interactive protocol on sequences (experiments/papers/evaluation.md, section 4.1).
 
 A simulated user corrects a video round after round: `simulated_user`. What is read off its scores
 and seconds: `curve`, `interactive_report`; its files and page: `interactive_pages`.

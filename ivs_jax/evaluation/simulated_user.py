@@ -1,11 +1,12 @@
 """A simulated user of the DAVIS interactive protocol: marks, looks, marks the next frame.
 
-Spec evaluation.md 4.1. Round 1: scribbles of a file, or of the robot on the frame that shows the
-objects best; then the masks go to the whole video. Every later round: marks on one more frame where
-the masks are wrong, then the frames that these concern. After each round J and F of all frames.
+The protocol is in experiments/papers/evaluation.md, section 4.1. Round 1: scribbles of a file, or
+of the robot on the frame that shows the objects best; then the masks go to the whole video. Every
+later round: marks on one more frame where the masks are wrong, then the frames that these concern.
+After each round J and F of all frames.
 
-Where this differs from the published service, or the spec leaves room: the seconds of a round are
-those of the session alone, so the time of robot and measure counts neither for the curve nor
+Where this differs from the published service, or the protocol leaves room: the seconds of a round
+are those of the session alone, so the time of robot and measure counts neither for the curve nor
 against the limit; a round that ends past the limit is taken back, and it and all later ones keep
 the last result at no cost; a frame where the robot finds nothing to mark is a round without change.
 """
@@ -24,10 +25,11 @@ from ivs_jax.cache import CompileClock
 from ivs_jax.evaluation.frame_scores import FrameScores
 from ivs_jax.evaluation.interactive_report import PHASES, SESSION, Sample
 from ivs_jax.evaluation.suggestions import Choice, choose_frame
-from ivs_jax.interaction.events import Click, Propagate, Scribble
+from ivs_jax.interaction.events import Click, Scribble
 from ivs_jax.interaction.scribble_robot import robot_scribbles
 from ivs_jax.interaction.video_robot import best_view, robot_click
 from ivs_jax.session import Engine, State, start, step
+from ivs_jax.session.run import next_propagations
 
 Marks = Literal["scribbles", "clicks"]
 Metric = Literal["jf", "j"]
@@ -155,9 +157,10 @@ class _User:
         masks = marked.scene.frames.get(frame)
         if marked is self.state or masks is None or not masks.marks:
             return marked, frame
-        span = "round" if self.state.annotated else "video"
         with self._timed("propagation"):
-            return step(marked, Propagate(frame, "both", span=span)), frame
+            for event in next_propagations(marked):
+                marked = step(marked, event)
+        return marked, frame
 
     def finish(self, state: State, frame: int) -> _Round:
         """Takes the round up and measures it."""

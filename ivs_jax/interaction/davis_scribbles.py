@@ -1,4 +1,4 @@
-"""Scribble files of the DAVIS interactive benchmark (spec ipn.md section 5).
+"""Scribble files of the DAVIS interactive benchmark (experiments/papers/ipn.md, section 5).
 
 One JSON object: `{"sequence": NAME, "scribbles": [strokes of frame 0, strokes of frame 1, ...]}`. A
 stroke is `{"path": [[x, y], ...], "object_id": 0..254}` with x and y in [0, 1]; id 0 is background.

@@ -1,7 +1,8 @@
 """Scribbles that correct a network while it trains, on the device: Bezier strokes over its errors.
 
-The later rounds of a simulated user (spec ipn.md section 9.3), with static shapes: on the object's
-missed pixels and on the false ones, one quadratic curve each through three of their pixels.
+The later rounds of a simulated user (experiments/papers/ipn.md, section 9.3), with static shapes:
+on the object's missed pixels and on the false ones, one quadratic curve each through three of their
+pixels.
 """
 
 import jax

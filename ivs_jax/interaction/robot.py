@@ -1,8 +1,8 @@
 """The click robot of BRS and f-BRS: a simulated user that corrects the largest error.
 
-The rule (spec: `generate_click.py` of BRS, `clicker.py` of f-BRS): the wrong pixel that lies
-deepest inside its error region, measured by the exact Euclidean distance to the nearest right
-pixel, the world outside the frame counted as right.
+The rule (experiments/papers/evaluation.md, section 1.1): the wrong pixel that lies deepest inside
+its error region, measured by the exact Euclidean distance to the nearest right pixel, the world
+outside the frame counted as right.
 """
 
 from collections.abc import Iterable, Sequence

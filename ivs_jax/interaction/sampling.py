@@ -17,7 +17,7 @@ from ivs_jax.types import BACKGROUND, OBJECT, PADDING, Clicks
 Strategy = Literal["f-BRS", "Xu", "mixed"]
 _VOID = 255
 
-# Xu et al. as coded in ITIS (spec A7), in pixels.
+# Xu et al. as coded in ITIS (experiments/papers/brs.md, section A7), in pixels.
 _MARGIN, _BAND, _APART, _APART_FAR = 5, 40, 20, 40
 _POSITIVES, _IN_BAND, _PER_OBJECT, _SPREAD = 5, 10, 5, 10
 
@@ -69,10 +69,11 @@ def fbrs_points(
     decay: float,
     most: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Positives and negatives `[n, 2]` (row, column) of f-BRS (spec B7).
+    """Positives and negatives `[n, 2]` (row, column) of f-BRS.
 
-    Positives lie with probability 0.9 in the object eroded three times, if that leaves more than 10
-    pixels; every one of several objects has at least one.
+    The rule is in experiments/papers/brs.md, section B7. Positives lie with probability 0.9 in the
+    object eroded three times, if that leaves more than 10 pixels; every one of several objects has
+    at least one.
     """
     masks = [m for m in (labels == i for i in objects) if m.any()]
     inside = [_eroded(m) if rng.random() < 0.9 else m for m in masks]
@@ -111,11 +112,11 @@ def _negative_place(labels: np.ndarray, target: np.ndarray, rng: np.random.Gener
 def xu_points(
     labels: np.ndarray, objects: tuple[int, ...], rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Positives and negatives `[n, 2]` (row, column) of Xu et al. (spec A7).
+    """Positives and negatives `[n, 2]` (row, column) of Xu et al.
 
-    Up to 5 positives inside the object without its rim; negatives by one of three strategies: in a
-    band around it, on each of the other objects, or spread over the band. Shuffled, so that a
-    capacity cuts evenly.
+    The rule is in experiments/papers/brs.md, section A7. Up to 5 positives inside the object
+    without its rim; negatives by one of three strategies: in a band around it, on each of the other
+    objects, or spread over the band. Shuffled, so that a capacity cuts evenly.
     """
     target = np.isin(labels, objects)
     inner = _depth(target, "taxicab") > _MARGIN

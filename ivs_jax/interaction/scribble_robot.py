@@ -1,9 +1,10 @@
 """The scribble robot of the DAVIS interactive challenge: a simulated user that draws over errors.
 
-Spec evaluation.md 4.2: the error of an id is opened by a disk, thinned to its medial axis, each
-connected part of that made a tree, and the longest path of the tree smoothed into a Bezier curve.
+As in experiments/papers/evaluation.md, section 4.2: the error of an id is opened by a disk, thinned
+to its medial axis, each connected part of that made a tree, and the longest path of the tree
+smoothed into a Bezier curve.
 
-Where the spec leaves room: strokes are in pixels of the frame (the published robot divides by the
+Where that page leaves room: strokes are in pixels of the frame (the published robot divides by the
 size, its renderer multiplies by the size less one, a shift of up to a pixel); a disk has its centre
 on a pixel whatever its radius; "delete the heaviest edge of every cycle" is a minimum spanning
 tree, and which of equally heavy edges goes is SciPy's choice.

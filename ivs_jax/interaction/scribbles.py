@@ -1,8 +1,8 @@
-"""Scribbles of simulated users for training, on the host (spec ipn.md section 9.3).
+"""Scribbles of simulated users for training, on the host (experiments/papers/ipn.md, section 9.3).
 
 IPN's own rule is not known; this is what Scribble-to-Mask does: every connected part of a region
 gets Bezier strokes inside it, strokes along its border, or its skeleton. Strokes are one pixel wide
-and then dilated as IPN's (spec ipn.md section 5).
+and then dilated as IPN's (experiments/papers/ipn.md, section 5).
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """Strokes as pixels: what is drawn where, and what networks see of it.
 
-A stroke is drawn one pixel wide by Bresenham's rule (spec ipn.md section 5). Paths have their pixel
-centres at integers; a point means the pixel it lies in.
+A stroke is drawn one pixel wide by Bresenham's rule (experiments/papers/ipn.md, section 5). Paths
+have their pixel centres at integers; a point means the pixel it lies in.
 """
 
 from collections.abc import Iterable, Sequence
@@ -75,8 +75,8 @@ def near(own: np.ndarray) -> np.ndarray:
     `own` `[H, W]` bool are the object's mask and strokes. It is that and its surroundings, up to a
     quarter of its longer side away (at least 8 pixels): there a mask spills over. Networks were
     not trained with background marks far away from an object, and dozens of them mislead click
-    networks. IPN's own rule is not known (a third party takes those within the mask alone, spec
-    section 8).
+    networks. IPN's own rule is not known (a third party takes those within the mask alone;
+    experiments/papers/ipn.md, section 8).
     """
     from scipy.ndimage import distance_transform_edt
 
@@ -89,15 +89,15 @@ def near(own: np.ndarray) -> np.ndarray:
 
 
 def scribble_clicks(
-    path: Iterable[Sequence[float]], size: tuple[int, ...], *, where: np.ndarray | None = None
+    drawn: np.ndarray, size: tuple[int, ...], *, where: np.ndarray | None = None
 ) -> np.ndarray:
     """A few pixels of a stroke for networks that see clicks alone, `[n, 2]` float32 (x, y).
 
-    Spread evenly over the stroke: one for each started eighth of the frame's shorter side, at
-    most 4. With `where` `[H, W]` bool they are of the part of the stroke in it, none if there is
-    no such part.
+    `drawn` are its `drawn_pixels`. Spread evenly over the stroke: one for each started eighth of
+    the frame's shorter side, at most 4. With `where` `[H, W]` bool they are of the part of the
+    stroke in it, none if there is no such part.
     """
-    found = drawn_pixels(path, size)
+    found = drawn
     if where is not None:
         found = found[where[found[:, 1], found[:, 0]]]
     count = min(-(-len(found) * PER_CLICK // min(size)), MOST_CLICKS, len(found))
@@ -108,7 +108,8 @@ def scribble_clicks(
 def stroke_maps(signed: np.ndarray) -> np.ndarray:
     """A signed map as IPN sees it: `[H, W, 2]` float32, 1 on strokes, the object's first.
 
-    Each dilated twice by a 3 x 3 cross; where the two overlap the object wins (spec section 5).
+    Each dilated twice by a 3 x 3 cross; where the two overlap the object wins
+    (experiments/papers/ipn.md, section 5).
     """
     from scipy.ndimage import binary_dilation
 

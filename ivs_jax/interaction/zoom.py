@@ -1,8 +1,8 @@
 """The window of a frame that the click network sees.
 
-f-BRS zooms in on the predicted object from the second click on (spec B6): the box of the previous
-mask and the positive clicks, enlarged. Here the window is always a square, so that one compiled
-program serves every object; what lies beyond the image is black.
+f-BRS zooms in on the predicted object from the second click on (experiments/papers/brs.md, section
+B6): the box of the previous mask and the positive clicks, enlarged. Here the window is always a
+square, so that one compiled program serves every object; what lies beyond the image is black.
 
 The functions serve host and device: they compute with the namespace of their arrays (NumPy or
 JAX), in float32, so that both get the same windows, and clicks in them, to the last bit.

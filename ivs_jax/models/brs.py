@@ -1,9 +1,9 @@
-"""The network of BRS (Jang & Kim, CVPR 2019; spec/brs.md A1), and a small one of its structure.
+"""The network of BRS (Jang & Kim, CVPR 2019), and a small one of its structure.
 
-Image and click maps enter one encoder; a coarse decoder climbs its taps through
-squeeze-and-excitation skips to a coarse mask; a fine decoder of three dilated branches sees image,
-maps and coarse probability again. The backbone, widths and scales are a config; `BRS` is that
-of the released weights.
+The published layers are in experiments/papers/brs.md, section A1. Image and click maps enter one
+encoder; a coarse decoder climbs its taps through squeeze-and-excitation skips to a coarse mask; a
+fine decoder of three dilated branches sees image, maps and coarse probability again. The backbone,
+widths and scales are a config; `BRS` is that of the released weights.
 
 Two cuts serve refinement: `encode` holds what depends on the image alone, and `features_at` /
 `head` split the network before the last coarse stage, where f-BRS-B puts its scales and biases.

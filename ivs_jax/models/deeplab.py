@@ -1,7 +1,8 @@
-"""DeepLabV3+ (Chen et al., 2018) as f-BRS has it, on a dilated residual network (spec/brs.md B2).
+"""DeepLabV3+ (Chen et al., 2018) as f-BRS has it, on a dilated residual network.
 
-Everything is enlarged with align_corners=True. The three taps are the last features of the backbone
-(f-BRS-A), pooled pyramid and skip joined (f-BRS-B), and the result of the decoder (f-BRS-C).
+The layers are in experiments/papers/brs.md, section B2. Everything is enlarged with
+align_corners=True. The three taps are the last features of the backbone (f-BRS-A), pooled pyramid
+and skip joined (f-BRS-B), and the result of the decoder (f-BRS-C).
 """
 
 from dataclasses import dataclass

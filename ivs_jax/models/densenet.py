@@ -1,8 +1,9 @@
 """DenseNet encoder (Huang et al., 2017) with taps at strides 4, 8, 16 and 32, as BRS has it.
 
 The taps are the raw concatenations: what follows a dense block normalises them itself, and there is
-no normalisation after the last block (spec/brs.md A1). The image part of the first convolution is a
-method of its own, `embed`; interaction maps enter through a further kernel whose result is added.
+no normalisation after the last block (experiments/papers/brs.md, section A1). The image part of the
+first convolution is a method of its own, `embed`; interaction maps enter through a further kernel
+whose result is added.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,9 @@
-"""The click networks of f-BRS (Sofiiuk et al., CVPR 2020; spec/brs.md part B).
+"""The click networks of f-BRS (Sofiiuk et al., CVPR 2020).
 
-Image and distance maps are mixed to three channels by `rgb_conv` and enter an ordinary
-segmentation network, the body: DeepLabV3+ or HRNet with OCR. `encode` holds the image's part of the
-first 1 x 1 convolution, all that depends on the image alone.
+The layers are in experiments/papers/brs.md, sections B1 to B3. Image and distance maps are mixed to
+three channels by `rgb_conv` and enter an ordinary segmentation network, the body: DeepLabV3+ or
+HRNet with OCR. `encode` holds the image's part of the first 1 x 1 convolution, all that depends on
+the image alone.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
-"""HRNetV2 (Wang et al., 2019) with the OCR head, as f-BRS and RITM have it (spec/brs.md B3).
+"""HRNetV2 (Wang et al., 2019) with the OCR head, as f-BRS and RITM have it.
 
-Branches at 1/4, 1/8, 1/16 and 1/32 of the size run side by side and exchange their features again
-and again; in the end they are enlarged to 1/4 and joined. Everything is enlarged with
-align_corners=True.
+The layers are in experiments/papers/brs.md, section B3. Branches at 1/4, 1/8, 1/16 and 1/32 of the
+size run side by side and exchange their features again and again; in the end they are enlarged to
+1/4 and joined. Everything is enlarged with align_corners=True.
 """
 
 from dataclasses import dataclass

@@ -211,7 +211,10 @@ def _encoded(encoder: nn.Module, windowed: Array) -> dict[int, Array]:
 
 
 class _Aggregation(nn.Module):
-    """Weights of two references per channel, from their means over space (spec section 3.1)."""
+    """Weights of two references per channel, from their means over space.
+
+    See experiments/papers/ipn.md, section 3.1.
+    """
 
     reduction: int
 

@@ -21,7 +21,7 @@ def read_memory(
     scaled: bool = True,
     top_k: int | None = None,
 ) -> Array:
-    """Space-time memory read of one object (Oh et al., ICCV 2019, section 3.2).
+    """Space-time memory read of one object (experiments/papers/stm.md, section 1).
 
     Each position of the query attends by softmax to every position of the valid memory frames. The
     queries are taken in as many parts as keep the scores within `MOST_SCORES`, so that memory is

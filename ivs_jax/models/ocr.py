@@ -1,4 +1,7 @@
-"""Object-contextual representations (Yuan et al., 2020), as f-BRS has them (spec/brs.md B3)."""
+"""Object-contextual representations (Yuan et al., 2020), as f-BRS has them.
+
+See experiments/papers/brs.md, section B3.
+"""
 
 import flax.linen as nn
 import jax

@@ -5,8 +5,8 @@ to all positions of its object's memory, and a decoder refines what was read. Ob
 soft aggregation. The published networks have two encoders, one of which sees the masks, and compare
 keys by their product; STM-Interactive's also sees scribbles. The small network that ships has one
 key a frame, from the image alone, compared by distance (STCN, Cheng et al., NeurIPS 2021), and a
-path for the masks from the memory to the decoder. The backbone, all widths and where the official
-code and the paper differ are a config.
+path for the masks from the memory to the decoder (experiments/papers/stm.md, section 8). The
+backbone, all widths and where the official code and the paper differ are a config.
 """
 
 from dataclasses import dataclass

@@ -9,7 +9,7 @@ from ivs_jax.ops.resize import resize
 
 
 class Decoder(nn.Module):
-    """Oh et al., ICCV 2019, section 3.3; optionally with a path for masks.
+    """The decoder of STM (experiments/papers/stm.md, section 1); optionally with a path for masks.
 
     Attributes:
       widths: channels at strides 16, 8 and 4.

@@ -34,7 +34,7 @@ def crosses(clicks: Clicks, size: tuple[int, int], *, reach: int = 2) -> Array:
     """Scribbles of one pixel as IPN draws them: `[H, W, 2]` float32, object first.
 
     Dilating a pixel `reach` times by a 3 x 3 cross gives all pixels within that city-block
-    distance. Where the two overlap the object wins (spec section 5).
+    distance. Where the two overlap the object wins (experiments/papers/ipn.md, section 5).
     """
     pixel = jnp.floor(clicks.xy + 0.5)
     dy = jnp.abs(jnp.arange(size[0])[:, None, None] - pixel[None, None, :, 1])

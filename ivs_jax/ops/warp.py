@@ -17,10 +17,11 @@ BEYOND = 5  # pixels that a box may reach over the border
 
 
 def roi_box(marked: Array, size: Array | Sides | None = None) -> Array:
-    """Box around the marked pixels (IPN, official code; spec section 4): `[N, 4]` float32.
+    """Box around the marked pixels of IPN: `[N, 4]` float32.
 
-    `marked` is `[N, H, W]` bool; with no pixel marked the box spans the whole frame. `size` is the
-    (H, W) of the frame where the arrays are padded at bottom and right; it may be traced.
+    As in the official code (experiments/papers/ipn.md, section 4). `marked` is `[N, H, W]` bool;
+    with no pixel marked the box spans the whole frame. `size` is the (H, W) of the frame where the
+    arrays are padded at bottom and right; it may be traced.
     """
     height, width = marked.shape[1:] if size is None else (size[0], size[1])
     y0, y1 = _span(jnp.any(marked, 2), height)
@@ -61,8 +62,9 @@ def unwarp(
 ) -> Array:
     """Puts windows `x` `[N, side, side, C]` back into frames `[N, *shape, C]`; elsewhere 0.
 
-    The published inverse has W where that of `warp` needs W - 1 (spec section 4), so masks shrink
-    about the centre of the frame by one pixel in W; `exact` undoes `warp`. `size` as in `roi_box`.
+    The published inverse has W where that of `warp` needs W - 1, so masks shrink about the centre
+    of the frame by one pixel in W (experiments/papers/ipn.md, section 4); `exact` undoes `warp`.
+    `size` as in `roi_box`.
     """
     height, width = shape if size is None else (size[0], size[1])
     x0, y0, x1, y1 = (box[:, i, None] for i in range(4))

@@ -1,4 +1,4 @@
-"""The refinement modes and their published settings (spec/brs.md A4 and B5)."""
+"""Refinement modes and their published settings (experiments/papers/brs.md, sections A4, B5)."""
 
 from dataclasses import dataclass, replace
 from typing import Literal

@@ -9,8 +9,9 @@ Each click reads its own pixels and weighs each by one over the number of clicks
 the order of clicks and padding change nothing. Reading `[N]` pixels took 0.05 ms for value and
 gradient at 320 x 320 with 32 clicks on two CPU cores, a dense mask of the clicks 0.3 ms.
 
-Copies of an image, such as its mirror image, count as one larger set of pixels (spec/brs.md B5):
-every function also takes their logits `[B, H, W]` and clicks `[B, N]`, in the grid of each copy.
+Copies of an image, such as its mirror image, count as one larger set of pixels
+(experiments/papers/brs.md, section B5): every function also takes their logits `[B, H, W]` and
+clicks `[B, N]`, in the grid of each copy.
 """
 
 from functools import partial
@@ -21,7 +22,7 @@ import jax.numpy as jnp
 
 from ivs_jax.types import OBJECT, PADDING, Array, Clicks
 
-MEAN_EPSILON = 1e-5  # spec/brs.md B5: added to the number of pixels of each polarity
+MEAN_EPSILON = 1e-5  # added to the pixels of each polarity (experiments/papers/brs.md, section B5)
 
 
 class _Squares(NamedTuple):
@@ -43,7 +44,7 @@ class _Squares(NamedTuple):
 
 
 def brs_energy(logits: Array, clicks: Clicks, delta: Array, *, weight: float = 1e-3) -> jax.Array:
-    """Energy of BRS (spec/brs.md A4), float32 [].
+    """Energy of BRS (experiments/papers/brs.md, section A4), float32 [].
 
     Sum over clicked pixels of `(sigmoid(logit) - target)^2`, plus `weight * |delta|^2`.
 
@@ -60,7 +61,7 @@ def brs_energy(logits: Array, clicks: Clicks, delta: Array, *, weight: float = 1
 def fbrs_energy(
     logits: Array, clicks: Clicks, regulariser: jax.Array | float = 0.0, *, radius: int = 1
 ) -> jax.Array:
-    """Energy of f-BRS (spec/brs.md B5), float32 [].
+    """Energy of f-BRS (experiments/papers/brs.md, section B5), float32 [].
 
     Mean squared error over the pixels of the positive squares, plus that over the negative ones,
     plus `regulariser`: `1e-3 * sum(delta^2)` in input modes, `scale_bias_penalty` in f-BRS.
@@ -78,7 +79,10 @@ def fbrs_energy(
 def scale_bias_penalty(
     scale: Array, bias: Array, *, weight: float = 1e-3, bias_factor: float = 10.0
 ) -> jax.Array:
-    """`weight * (sum scale^2 + bias_factor * sum bias^2)`, float32 [] (spec/brs.md B5)."""
+    """`weight * (sum scale^2 + bias_factor * sum bias^2)`, float32 [].
+
+    See experiments/papers/brs.md, section B5.
+    """
     return weight * (jnp.sum(scale**2) + bias_factor * jnp.sum(bias**2))
 
 

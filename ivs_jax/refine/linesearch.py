@@ -204,7 +204,7 @@ def _shrunk(s: Search) -> Search:
 def _interpolate(
     low: Point, high: Point, trial: Point, higher: jax.Array, turned: jax.Array, s: Search
 ) -> jax.Array:
-    """The four cases of Moré & Thuente, section 4; the names are theirs where there is one."""
+    """The four cases of Moré & Thuente, 1994, section 4; names are theirs where there is one."""
     cubic = _cubic(low, trial)
     gap = trial.step - low.step
     # 1: the value rose. The cubic, or half way to the quadratic if that lies closer to `low`.

@@ -1,12 +1,14 @@
 """Prediction and refinement at a click network's input size, as one pure function to compile.
 
-A network whose config says `flip` is asked about the mirror image too (f-BRS, spec/brs.md B5 and
-B6): the two are one batch, both count in the energy, and their logits are averaged.
+A network whose config says `flip` is asked about the mirror image too (f-BRS;
+experiments/papers/brs.md, sections B5 and B6): the two are one batch, both count in the energy, and
+their logits are averaged.
 
 `answer` is pure and may be put under `jit`, `vmap` (over windows, previous masks, clicks and
 starts, with the variables shared) and `scan`; items of a batch stop by themselves, see
 `refine.lbfgs`. Warm start is the caller's: f-BRS starts every click from the `x` of the one before
-(spec/brs.md B5), also in another window; input modes only while the window stays.
+(experiments/papers/brs.md, section B5), also in another window; input modes only while the window
+stays.
 """
 
 from typing import Any, NamedTuple

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from ivs_jax.io import unpack_labels, unpack_probability
-from ivs_jax.session.hints import drawn
+from ivs_jax.session.hints import PromptMaps
 from ivs_jax.session.state import State
 from ivs_jax.types import Annotation
 
@@ -27,7 +27,8 @@ class Annotations(Mapping[int, Annotation]):
         known, masks = self._known[frame], self._state.scene.frames[frame]
         labels = unpack_labels(masks.labels)
         marked = np.where(np.isin(labels, known), labels, 0).astype(np.uint8)
-        return Annotation(marked, known, drawn(masks.hints, self._state.engine.video.size))
+        maps = PromptMaps(masks.hints, self._state.engine.video.size)
+        return Annotation(marked, known, maps.stroke_labels)
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._known)

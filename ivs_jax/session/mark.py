@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from ivs_jax.interaction.events import Clear, Click, Mask, RemoveObject, Scribble
-from ivs_jax.interaction.strokes import NOTHING, rasterise
+from ivs_jax.interaction.strokes import NOTHING
 from ivs_jax.io import (
     decode_rle,
     pack_labels,
@@ -15,7 +15,7 @@ from ivs_jax.io import (
     unpack_probability,
 )
 from ivs_jax.session.correction import anchor, corrected
-from ivs_jax.session.hints import Hint, asked, said, without
+from ivs_jax.session.hints import PromptMaps, without
 from ivs_jax.session.merge import compose
 from ivs_jax.session.state import FrameMasks, Mark, Provenance, Scene, State, Statistics
 from ivs_jax.types import MAX_OBJECT_ID, Interaction
@@ -28,8 +28,7 @@ def clicked(state: State, event: Click) -> Marked:
     _check_frame(state, event.frame)
     check_object(event.object)
     check_inside(event.x, event.y, state.engine.video.size)
-    hints = (*_masks(state, event.frame).hints, event)
-    return _asked(state, event.frame, [event.object], hints)
+    return _asked(state, event.frame, [event.object], _maps(state, event))
 
 
 def scribbled(state: State, event: Scribble) -> Marked:
@@ -41,16 +40,16 @@ def scribbled(state: State, event: Scribble) -> Marked:
             check_object(stroke.object)
         for x, y in stroke.path:
             check_inside(x, y, size, "stroke point")
-    before = _masks(state, event.frame)
-    lines, labels = rasterise(event.strokes, size), state.labels(event.frame)
+    maps = _maps(state, event)
+    lines, labels = maps.last_strokes(), state.labels(event.frame)
     hit = np.unique(labels[(lines != NOTHING) & (lines != labels) & (labels != 0)]).tolist()
     own = dict.fromkeys(stroke.object for stroke in event.strokes if stroke.object)
-    if not own and not hit and not before.marks:
+    if not own and not hit and not _masks(state, event.frame).marks:
         raise ValueError(
             f"scribble on frame {event.frame} has background strokes alone and they touch no object"
         )
     concerned = [number for number in hit if number not in own] + list(own)
-    return _asked(state, event.frame, concerned, (*before.hints, event))
+    return _asked(state, event.frame, concerned, maps)
 
 
 def given(state: State, event: Mask) -> Marked:
@@ -61,8 +60,8 @@ def given(state: State, event: Mask) -> Marked:
     if tuple(event.rle["size"]) != tuple(size):
         raise ValueError(f"mask is {event.rle['size']} (H, W), the video is {list(size)}")
     mark = Mark(pack_probability(decode_rle(dict(event.rle)).astype(np.float32)), "user")
-    hints = without(_masks(state, event.frame).hints, event.object)
-    scene = _with(state, event.frame, {event.object: mark}, hints)
+    maps = PromptMaps(without(_masks(state, event.frame).hints, event.object), size)
+    scene = _with(state, event.frame, {event.object: mark}, maps)
     return scene, state.statistics
 
 
@@ -115,7 +114,12 @@ def _check_frame(state: State, frame: int) -> None:
         raise ValueError(f"frame {frame} is outside the video, whose frames are 0..{count - 1}")
 
 
-def _asked(state: State, frame: int, objects: Sequence[int], hints: tuple[Hint, ...]) -> Marked:
+def _maps(state: State, event: Click | Scribble) -> PromptMaps:
+    """The prompts on the frame of an event, that event the last one."""
+    return PromptMaps((*_masks(state, event.frame).hints, event), _size(state))
+
+
+def _asked(state: State, frame: int, objects: Sequence[int], maps: PromptMaps) -> Marked:
     """Every one of `objects` is asked for once, from the masks before the event."""
     engine, statistics, marks = state.engine, state.statistics, {}
     image = engine.video[frame]
@@ -123,17 +127,17 @@ def _asked(state: State, frame: int, objects: Sequence[int], hints: tuple[Hint, 
     for number in objects:
         previous, own = _previous(state, frame, number), source.get(number, "user") == "user"
         if own or previous is None:
-            answer, satisfied = _answer(state, image, frame, number, hints, previous)
+            answer, satisfied = _answer(state, image, frame, number, maps, previous)
             probability = np.asarray(answer.probability, np.float32)
         else:
-            told = said(hints, number, engine.video.size)
-            middle = anchor(previous, told)
-            answer, satisfied = _answer(state, image, frame, number, hints, previous, middle)
-            probability = corrected(np.asarray(answer.probability, np.float32), previous, told)
+            prompted = maps.prompt_map(number)
+            middle = anchor(previous, prompted)
+            answer, satisfied = _answer(state, image, frame, number, maps, previous, middle)
+            probability = corrected(np.asarray(answer.probability, np.float32), previous, prompted)
         kind: Provenance = "user" if own else "corrected"
         marks[number] = Mark(pack_probability(probability), kind, satisfied)
         statistics = statistics.plus(answer.seconds, evaluations=int(answer.evaluations))
-    return _with(state, frame, marks, hints), statistics
+    return _with(state, frame, marks, maps), statistics
 
 
 def _answer(
@@ -141,19 +145,19 @@ def _answer(
     image: np.ndarray,
     frame: int,
     number: int,
-    hints: Sequence[Hint],
+    maps: PromptMaps,
     previous: np.ndarray | None,
     middle: tuple[int, int] | None = None,
 ) -> tuple[Interaction, tuple[bool, ...]]:
     """The interactor's answer, and whether it agrees with each of the object's clicks."""
     mask = state.labels(frame) == number
     mask = mask if previous is None else mask | (previous > 0.5)
-    question = asked(hints, number, state.engine.video.size, mask, anchor=middle)
+    given = maps.interactor_input(number, mask, anchor=middle)
     answer = state.engine.interactor.predict(
-        image, question.clicks, previous, scribbles=question.scribbles
+        image, given.clicks, previous, scribbles=given.scribbles
     )
-    agrees = np.asarray(answer.satisfied)[: len(question.clicked)]
-    return answer, tuple(agrees[list(question.clicked)].astype(bool).tolist())
+    agrees = np.asarray(answer.satisfied)[: len(given.clicked)]
+    return answer, tuple(agrees[list(given.clicked)].astype(bool).tolist())
 
 
 def _previous(state: State, frame: int, number: int) -> np.ndarray | None:
@@ -168,34 +172,46 @@ def _masks(state: State, frame: int) -> FrameMasks:
     return state.scene.frames.get(frame, FrameMasks(labels=b""))
 
 
-def _with(state: State, frame: int, marks: Mapping[int, Mark], hints: tuple[Hint, ...]) -> Scene:
+def _with(state: State, frame: int, marks: Mapping[int, Mark], maps: PromptMaps) -> Scene:
     """The scene with more marks; those made last stand last."""
     masks = _masks(state, frame)
     kept = {k: mark for k, mark in masks.marks.items() if k not in marks}
-    masks = replace(masks, marks={**kept, **marks}, hints=hints)
+    masks = replace(masks, marks={**kept, **marks}, hints=maps.prompts)
     objects = {**dict.fromkeys(marks, ""), **state.scene.objects}
-    scene = _replaced(state, objects, {frame: masks})
+    scene = _replaced(state, objects, {frame: masks}, maps)
     return replace(scene, rounds=(*(f for f in scene.rounds if f != frame), frame))
 
 
-def _replaced(state: State, objects: Mapping[int, str], changed: Mapping[int, FrameMasks]) -> Scene:
-    """The scene with some frames changed; those on which nothing is left are dropped."""
+def _replaced(
+    state: State,
+    objects: Mapping[int, str],
+    changed: Mapping[int, FrameMasks],
+    maps: PromptMaps | None = None,
+) -> Scene:
+    """The scene with some frames changed; those on which nothing is left are dropped.
+
+    `maps` are the prompts of the one changed frame where the caller has them.
+    """
     frames = dict(state.scene.frames)
     for frame, masks in changed.items():
         frames.pop(frame, None)
         if masks.marks or masks.reached:
-            frames[frame] = _composed(masks, state.engine.video.size)
+            frames[frame] = _composed(masks, maps or PromptMaps(masks.hints, _size(state)))
     rounds = tuple(f for f in state.scene.rounds if f in frames and frames[f].marks)
     return Scene(objects, frames, rounds)
 
 
-def _composed(masks: FrameMasks, size: tuple[int, int]) -> FrameMasks:
-    """The same record with its labels made anew from marks, hints and propagation."""
+def _size(state: State) -> tuple[int, int]:
+    return state.engine.video.size
+
+
+def _composed(masks: FrameMasks, maps: PromptMaps) -> FrameMasks:
+    """The same record with its labels made anew from marks, prompts and propagation."""
     if not masks.marks and masks.propagated is not None:
         return replace(masks, labels=masks.propagated)
     marked = {k: unpack_probability(mark.probability) for k, mark in masks.marks.items()}
     below = None if masks.propagated is None else unpack_labels(masks.propagated)
-    return replace(masks, labels=pack_labels(compose(size, marked, masks.hints, below)))
+    return replace(masks, labels=pack_labels(compose(marked, maps, below)))
 
 
 def _unmarked(masks: FrameMasks, number: int) -> FrameMasks:

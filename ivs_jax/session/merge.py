@@ -1,7 +1,7 @@
 """From probabilities to object ids: who owns a pixel.
 
-Order of rights: the pixel that a user clicked or drew on; objects that the user marked on the
-frame, the most probable one first; then what propagation says about the other objects.
+First the pixels that the user clicked or drew on; then the objects that the user annotated on the
+frame, the most probable one first; then what propagation gave the other objects.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -9,32 +9,27 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ivs_jax.interaction.events import Click, Scribble
-from ivs_jax.interaction.strokes import drawn_pixels, pixels
+from ivs_jax.session.hints import PromptMaps
 
 THRESHOLD = 0.5
-HINT_RADIUS = 2.0  # pixels; a hint means the spot under the cursor, not the pixel alone
+PROMPT_RADIUS = 2.0  # pixels; a prompt means the spot under the cursor, not the pixel alone
 
 
 def compose(
-    size: tuple[int, int],
-    marked: Mapping[int, np.ndarray],
-    hints: Sequence[Click | Scribble],
-    propagated: np.ndarray | None,
+    marked: Mapping[int, np.ndarray], maps: PromptMaps, propagated: np.ndarray | None
 ) -> np.ndarray:
-    """Object ids of a frame from what the user marked and what propagation said.
+    """Object ids of a frame from what the user annotated and what propagation gave.
 
     Args:
-      size: (H, W).
-      marked: id -> probability `[H, W]` float32, in order of marking; of equal ones the last wins.
-      hints: all clicks and scribbles on the frame in order, of objects in `marked` and, as strokes,
-        of the background; where they contradict each other the last holds.
+      marked: id -> probability `[H, W]` float32, in order of annotation; of equal ones the last
+        wins.
+      maps: the prompts on the frame, of objects in `marked` and, as strokes, of the background.
       propagated: `[H, W]` uint8 ids or None; pixels of ids in `marked` are ignored.
 
     Returns:
       `[H, W]` uint8.
     """
-    spots = _spots(hints, size)
+    spots, size = _spots(maps), maps.size
     labels = np.zeros(size, np.uint8)
     best = np.full(size, np.nextafter(np.float32(THRESHOLD), np.float32(1)))
     for number, probability in marked.items():
@@ -66,45 +61,39 @@ def most_probable(
 
 
 class Spot(NamedTuple):
-    """Pixels of which the user said something.
+    """Pixels on and around a prompt.
 
     Attributes:
-      object: id; 0 = background, so `positive` is False: none of the objects is here.
-      positive: is the object here?
+      object: id; 0 = background, so `present` is False: none of the objects is here.
+      present: is the object here?
       where: row and column indices.
     """
 
     object: int
-    positive: bool
+    present: bool
     where: tuple[np.ndarray, np.ndarray]
 
 
-def _spots(hints: Sequence[Click | Scribble], size: tuple[int, int]) -> list[Spot]:
-    """What the hints say, the last word at the end.
+def _spots(maps: PromptMaps) -> list[Spot]:
+    """The prompts, the last one at the end.
 
-    Disks first, then the very pixels, so that a disk never takes a pixel that was marked.
+    Disks first, then the very pixels, so that a disk never takes a pixel that was prompted.
     """
-    said: list[tuple[int, bool, np.ndarray]] = []
-    for hint in hints:
-        if isinstance(hint, Click):
-            said.append((hint.object, hint.label == 1, pixels([(hint.x, hint.y)], size)))
-        else:
-            said += [(s.object, s.object != 0, drawn_pixels(s.path, size)) for s in hint.strokes]
     return [
-        Spot(number, positive, _around(xy, size, radius))
-        for radius in (HINT_RADIUS, 0.0)
-        for number, positive, xy in said
+        Spot(one.object, one.present, _around(one.xy, maps.size, radius))
+        for radius in (PROMPT_RADIUS, 0.0)
+        for one in maps.pixels
     ]
 
 
 def _obey(probability: np.ndarray, number: int, spots: Sequence[Spot]) -> np.ndarray:
-    """Scores that agree with the hints: above 1 on own ones, later ones higher, -1 on denied ones.
+    """Scores that obey the prompts: above 1 on own ones, later ones higher, -1 on denied ones.
 
-    `number` 0 stands for any object without hints: denied on and around background strokes.
+    `number` 0 stands for any object without prompts: denied on and around background strokes.
     """
     score = probability.astype(np.float32)
     for rank, spot in enumerate(spots):
-        if spot.object == number and spot.positive:
+        if spot.object == number and spot.present:
             score[spot.where] = 2 + rank
         elif spot.object in (number, 0):
             score[spot.where] = -1

@@ -149,7 +149,7 @@ def _strokes(annotation: Annotation, view: View) -> np.ndarray:
     out = np.zeros((view.bucket + 1, *view.size), np.float32)
     drawn = annotation.scribbles
     for i, number in enumerate((0, *view.objects) if drawn is not None else ()):
-        thick = binary_dilation(drawn == number, iterations=2)  # by a 3 x 3 cross (spec stm.md 7)
+        thick = binary_dilation(drawn == number, iterations=2)  # by a 3 x 3 cross
         out[i] = view.mask(thick.astype(np.float32))
     return out
 

@@ -1,8 +1,9 @@
 """The published protocol of refinement for benchmark loops: every click starts from the one before.
 
 f-BRS keeps the scales and biases of the last click as its start, also in another window; input
-modes start anew when the window changes (spec/brs.md B5). So an answer depends on the way to it.
-A session must be able to replay its clicks in any order of undo and redo, so it never does this.
+modes start anew when the window changes (experiments/papers/brs.md, section B5). So an answer
+depends on the way to it. A session must be able to replay its clicks in any order of undo and redo,
+so it never does this.
 """
 
 import threading

@@ -1,8 +1,8 @@
 """What a round of scribbles changes: how far it reaches and how it joins the round before (IPN).
 
 After the interaction on one frame the masks are carried to the nearest frames that were annotated
-in earlier rounds; on the way the new result counts less and less. As the paper means it (spec
-section 7): the merge in the released demo does nothing.
+in earlier rounds; on the way the new result counts less and less. As the paper means it
+(experiments/papers/ipn.md, section 7): the merge in the released demo does nothing.
 """
 
 from collections.abc import Collection, Mapping

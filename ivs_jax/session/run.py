@@ -4,13 +4,15 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from ivs_jax.interaction.events import Propagate
+from ivs_jax.interaction.events import Click, Mask, Propagate, Scribble
 from ivs_jax.io import pack_labels, pack_probability, unpack_labels, unpack_probability
-from ivs_jax.session.history import commit
+from ivs_jax.session.hints import PromptMaps
+from ivs_jax.session.history import commit, reachable
 from ivs_jax.session.known import Annotations, Earlier
 from ivs_jax.session.merge import compose, most_probable
 from ivs_jax.session.reliability import reliability
@@ -76,6 +78,25 @@ def propagated(state: State, event: Propagate) -> Generator[Advance, None, None]
                 began = time.perf_counter()  # what the caller does meanwhile is not our time
                 if done[side] == asked[side]:
                     break
+
+
+def next_propagations(state: State, direction: str = "both") -> tuple[Propagate, ...]:
+    """The events that carry on what was annotated since the last propagation.
+
+    The first time it is the whole video, from the first annotated frame. Later it is a round from
+    every frame that was annotated since, in the order of annotation: to the nearest frames that
+    were annotated before; none if nothing was annotated.
+    """
+    if all(masks.propagated is None for masks in state.scene.frames.values()):
+        return (Propagate(state.annotated[0] if state.annotated else None, direction),)
+    done, _ = reachable(state.events)
+    latest = takewhile(lambda event: not isinstance(event, Propagate), reversed(done))
+    frames = dict.fromkeys(e.frame for e in latest if isinstance(e, Click | Scribble | Mask))
+    return tuple(
+        Propagate(frame, direction, span="round")
+        for frame in reversed(frames)
+        if frame in state.annotated
+    )
 
 
 def first_frame(state: State, event: Propagate) -> int:
@@ -162,7 +183,8 @@ def _renewed(
     below = whole = pack_labels(labels)
     if marks:
         marked = {k: unpack_probability(mark.probability) for k, mark in marks.items()}
-        whole = pack_labels(compose(labels.shape, marked, before.hints, labels))
+        maps = PromptMaps(before.hints, labels.shape)
+        whole = pack_labels(compose(marked, maps, labels))
     free = {k: p for k, p in found.items() if k not in marks}
     old = None if before.propagated is None else unpack_labels(before.propagated)
     return replace(

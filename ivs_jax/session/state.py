@@ -14,7 +14,7 @@ from ivs_jax.interaction.events import Click, Event, Scribble
 from ivs_jax.interaction.strokes import NOTHING
 from ivs_jax.io import unpack_labels, unpack_probability
 from ivs_jax.session.engine import Engine
-from ivs_jax.session.hints import last_said
+from ivs_jax.session.hints import PromptMaps
 
 Provenance = Literal["user", "corrected", "propagated"]
 
@@ -175,9 +175,9 @@ class State:
         for frame, masks in self.scene.frames.items():
             if not any(isinstance(hint, Scribble) for hint in masks.hints):
                 continue
-            said = last_said(masks.hints, self.engine.video.size)
-            agree += int(np.sum(said == self.labels(frame)))
-            count += int(np.sum(said != NOTHING))
+            drawn = PromptMaps(masks.hints, self.engine.video.size).prompt_labels()
+            agree += int(np.sum(drawn == self.labels(frame)))
+            count += int(np.sum(drawn != NOTHING))
         return agree, count
 
 

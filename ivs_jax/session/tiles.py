@@ -1,9 +1,10 @@
-"""The published inference of BRS (spec/brs.md A3, A4): whole image, tiles, refinement of tiles.
+"""The published inference of BRS: whole image, tiles, refinement of tiles.
 
-Every click runs the network on the whole image, made small, and on those overlapping tiles at full
-resolution that hold an object click. The answer is the mean of what covers a pixel. If it is wrong
-at the new click, the interaction maps of the tiles with this click are refined; refined maps stay
-for all later clicks, and from then on the whole image has no say.
+The protocol is in experiments/papers/brs.md, sections A3 and A4. Every click runs the network on
+the whole image, made small, and on those overlapping tiles at full resolution that hold an object
+click. The answer is the mean of what covers a pixel. If it is wrong at the new click, the
+interaction maps of the tiles with this click are refined; refined maps stay for all later clicks,
+and from then on the whole image has no say.
 
 So an answer depends on the way to it. What later clicks need is remembered for the last histories
 of clicks; an unknown history is gone through again from its first click.

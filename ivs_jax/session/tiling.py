@@ -1,4 +1,4 @@
-"""How BRS lays tiles over an image and joins their answers (spec/brs.md A3)."""
+"""How BRS lays and joins the tiles of an image (experiments/papers/brs.md, section A3)."""
 
 from collections.abc import Iterable
 from typing import NamedTuple

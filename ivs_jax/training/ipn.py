@@ -1,4 +1,6 @@
-"""What IPN is trained on: rounds of scribbles and propagation over a clip (spec/ipn.md 7, 9).
+"""What IPN is trained on: rounds of scribbles and propagation over a clip.
+
+Rounds and published recipes are in experiments/papers/ipn.md, sections 7 and 9.
 
 In each round a simulated user scribbles on a frame: on the object at first, later on the errors of
 the worst frame. I-net answers, P-net carries the mask through the clip with the references of all

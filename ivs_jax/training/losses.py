@@ -17,19 +17,21 @@ VOID = 255
 
 
 def binary_cross_entropy(logits: Array, truth: Array) -> Array:
-    """Cross-entropy of one object, of BRS's coarse and fine output (spec A6).
+    """Cross-entropy of one object, of BRS's coarse and fine output.
 
-    `logits` `[N, H, W]`, `truth` `[N, H, W]` 1 / 0 / -1 (ignored).
+    See experiments/papers/brs.md, section A6. `logits` `[N, H, W]`, `truth` `[N, H, W]` 1 / 0 / -1
+    (ignored).
     """
     valid = (truth >= 0).astype(jnp.float32)
     return -_mean(valid * _log_right(logits, truth), valid)
 
 
 def normalised_focal(logits: Array, truth: Array, *, gamma: float = 2.0) -> Array:
-    """Normalised focal loss of f-BRS (spec B7): focal weights rescaled to mean 1 per image.
+    """Normalised focal loss of f-BRS: focal weights rescaled to mean 1 per image.
 
-    Shapes as in `binary_cross_entropy`. The rescaling is no path for gradients. The published
-    alpha, 0.5 for object and background, would only halve the loss and is left out.
+    See experiments/papers/brs.md, section B7. Shapes as in `binary_cross_entropy`. The rescaling is
+    no path for gradients. The published alpha, 0.5 for object and background, would only halve the
+    loss and is left out.
     """
     valid = (truth >= 0).astype(jnp.float32)
     log_right = _log_right(logits, truth)
@@ -50,7 +52,7 @@ def soft_iou(probability: Array, truth: Array) -> Array:
 
 
 def label_cross_entropy(logits: Array, labels: Array) -> Array:
-    """Cross-entropy after soft aggregation (STM, spec section 3).
+    """Cross-entropy after soft aggregation (STM; experiments/papers/stm.md, section 3).
 
     `logits` `[N, H, W, K + 1]` of `models.stm.labels_logits`, `labels` `[N, H, W]` 0..K or 255
     (ignored).
@@ -62,8 +64,8 @@ def label_cross_entropy(logits: Array, labels: Array) -> Array:
 def bootstrapped_cross_entropy(logits: Array, labels: Array, share: float | Array) -> Array:
     """`label_cross_entropy` of the hardest `share` in (0, 1] of each sample's counted pixels.
 
-    The reproductions of STM let `share` fall from 1 to 0.15 (spec section 4); it may be traced. A
-    sample keeps one pixel at least.
+    The reproductions of STM let `share` fall from 1 to 0.15 (experiments/papers/stm.md, section 4);
+    it may be traced. A sample keeps one pixel at least.
     """
     count = jnp.sum(labels != VOID, (1, 2))
     keep = jnp.ceil(share * count.astype(jnp.float32)).astype(jnp.int32)
@@ -81,7 +83,7 @@ def scales_cross_entropy(
     void: Array | None = None,
     weights: Sequence[float] = (1, 1, 1, 1, 1),
 ) -> Array:
-    """Cross-entropy of IPN at all scales of its decoder (spec section 6).
+    """Cross-entropy of IPN at all scales of its decoder (experiments/papers/ipn.md, section 6).
 
     `logits` are `[N, s, s, 2]` each, background first, `truth` `[N, S, S]` in [0, 1] is the mask in
     the window (`ops.warp.warp`); it is resized and then rounded at every scale. The official demo
@@ -104,11 +106,12 @@ def scales_cross_entropy(
 
 
 def scribble_mask(positive: Array, negative: Array) -> Array:
-    """Weights of I-net's losses: 0 for a sample without any scribble, else 1 (spec section 6).
+    """Weights of I-net's losses: 0 for a sample without any scribble, else 1.
 
-    `positive` and `negative` are scribble maps `[N, H, W]`. The official code also divides by the
-    share of samples with scribbles (plus 0.001), which would tie a sample's loss to those that
-    happen to be on its device; where all samples have scribbles the two are the same.
+    See experiments/papers/ipn.md, section 6. `positive` and `negative` `[N, H, W]` are scribble
+    maps. The official code also divides by the share of samples with scribbles (plus 0.001), which
+    would tie a sample's loss to those that happen to be on its device; where all samples have
+    scribbles the two are the same.
     """
     return (jnp.sum(positive + negative, (1, 2)) > 0).astype(jnp.float32)
 

@@ -1,7 +1,7 @@
 """Rounds of interaction over clips, for a batch: where propagation goes and how it is merged in.
 
 All frames of a clip are visited in every round, so that shapes do not depend on the frame that is
-annotated; what a round does not reach (spec/ipn.md section 7) has the weight 0.
+annotated; what a round does not reach (experiments/papers/ipn.md, section 7) has the weight 0.
 """
 
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""What space-time memory networks are trained on (Oh et al., ICCV 2019, section 3.4).
+"""What space-time memory networks are trained on (experiments/papers/stm.md, section 3).
 
 The first frame is memorised with its true masks; each further frame is segmented from the memory
 and, but for the last, memorised with its own soft answer. The loss is on all frames but the first.

@@ -78,7 +78,7 @@ def test_signed_maps_of_each_object():
 
 @pytest.mark.parametrize("length, count", [(1, 1), (2, 1), (4, 2), (8, 4), (30, 4)])
 def test_clicks_spread_over_the_stroke(length, count):
-    found = scribble_clicks([(0, 3), (length - 1, 3)], SIZE)
+    found = scribble_clicks(drawn_pixels([(0, 3), (length - 1, 3)], SIZE), SIZE)
     assert found.shape == (count, 2) and found.dtype == np.float32
     assert (found[:, 1] == 3).all() and found[0, 0] >= 0 and found[-1, 0] <= length - 1
     gaps = np.diff(found[:, 0])
@@ -90,9 +90,9 @@ def test_clicks_spread_over_the_stroke(length, count):
 def test_clicks_of_a_part_of_the_stroke():
     where = np.zeros(SIZE, bool)
     where[:, 20:] = True
-    found = scribble_clicks([(0, 3), (29, 3)], SIZE, where=where)
+    found = scribble_clicks(drawn_pixels([(0, 3), (29, 3)], SIZE), SIZE, where=where)
     assert len(found) == 4 and (found[:, 0] >= 20).all()
-    assert scribble_clicks([(0, 3), (19, 3)], SIZE, where=where).shape == (0, 2)
+    assert scribble_clicks(drawn_pixels([(0, 3), (19, 3)], SIZE), SIZE, where=where).shape == (0, 2)
 
 
 @pytest.mark.parametrize("seed", range(3))

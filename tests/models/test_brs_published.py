@@ -20,7 +20,7 @@ SIZE = (96, 128)
 
 
 class PlainBRS:
-    """spec/brs.md A1, layer by layer, on Caffe's own blobs."""
+    """experiments/papers/brs.md, section A1, layer by layer, on Caffe's own blobs."""
 
     def __init__(self, blobs):
         self.blobs = {name: torch.from_numpy(value) for name, value in blobs.items()}

@@ -17,7 +17,10 @@ QUICK = {"xla_backend_optimization_level": "0", "xla_llvm_disable_expensive_pass
 
 
 class Plain:
-    """The network of spec/brs.md B1 and B2 with a deep stem, straight from a state dict."""
+    """The network of experiments/papers/brs.md, sections B1 and B2, with a deep stem.
+
+    It computes straight from a state dict.
+    """
 
     def __init__(self, torch, tensors, blocks):
         self.torch, self.f, self.blocks = torch, torch.nn.functional, blocks

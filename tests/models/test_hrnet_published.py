@@ -1,4 +1,7 @@
-"""Parity of HRNet with OCR with stored outputs, and with PyTorch modules written from the spec."""
+"""Parity of HRNet with OCR with stored outputs, and with PyTorch modules of our own.
+
+Those are written from experiments/papers/brs.md, section B3.
+"""
 
 from functools import partial
 from typing import Any

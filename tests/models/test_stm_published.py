@@ -1,4 +1,4 @@
-"""The published STM against its stored outputs, STM-Interactive against PyTorch on the spec.
+"""The published STM against its stored outputs, STM-Interactive against PyTorch.
 
 Both networks get their weights through the converter, from state dicts filled by rule.
 """
@@ -110,7 +110,10 @@ def test_logits_of_all_slots_equal_the_stored_ones(published):
 
 
 class Reference:
-    """STM-Interactive in PyTorch on the published names, one object at a time (spec section 7)."""
+    """STM-Interactive in PyTorch on the published names, one object at a time.
+
+    See experiments/papers/stm.md, section 7.
+    """
 
     def __init__(self, torch: Any, arrays: dict[str, np.ndarray]):
         self._torch, self._f = torch, torch.nn.functional

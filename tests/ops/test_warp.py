@@ -15,7 +15,7 @@ unwarp_jit = jax.jit(unwarp, static_argnums=2, static_argnames="exact")
 
 
 def plain_box(marked):
-    """Section 4 of the spec for one mask `[H, W]`."""
+    """The rule of experiments/papers/ipn.md, section 4, for one mask `[H, W]`."""
     ends = []
     for axis, length in ((1, marked.shape[1]), (0, marked.shape[0])):
         low, high = 0, length
@@ -94,7 +94,7 @@ def test_unwarp_equals_pixel_by_pixel_sampling(exact):
     for i, (x0, y0, x1, y1) in enumerate(BOXES):
         at = []
         for low, high, side in ((y0, y1, height), (x0, x1, width)):
-            # Spec section 4: the slope has W, the offset W - 1.
+            # As published, the slope has W and the offset W - 1.
             slope = (side - 1 if exact else side) / (high - low)
             offset = -(low + high - (side - 1)) / (high - low)
             at.append((slope * np.linspace(-1, 1, side) + offset + 1) / 2 * 7)

@@ -5,7 +5,8 @@ import pytest
 
 from ivs_jax.interaction import Click, Scribble, Stroke
 from ivs_jax.interaction.strokes import drawn_pixels
-from ivs_jax.session.merge import HINT_RADIUS, compose, most_probable
+from ivs_jax.session.hints import PromptMaps
+from ivs_jax.session.merge import PROMPT_RADIUS, compose, most_probable
 
 SIZE = (9, 12)
 
@@ -29,7 +30,7 @@ def plain_compose(size, marked, hints, propagated):
             def within(word, radius, x=x, y=y):
                 return any((u - x) ** 2 + (v - y) ** 2 <= radius**2 for u, v in word[1][2])
 
-            near = [word for word in said if within(word, HINT_RADIUS)]
+            near = [word for word in said if within(word, PROMPT_RADIUS)]
             here = [word for word in near if within(word, 0)]
             candidates = []
             for order, (number, p) in enumerate(marked.items()):
@@ -48,6 +49,10 @@ def plain_compose(size, marked, hints, propagated):
             elif propagated is not None and propagated[y, x] not in marked and not empty:
                 labels[y, x] = propagated[y, x]
     return labels
+
+
+def composed(marked, hints, propagated):
+    return compose(marked, PromptMaps(hints, SIZE), propagated)
 
 
 def random_hint(rng, ids):
@@ -72,7 +77,7 @@ def test_compose_equals_plain_loop(seed):
     marked = {k: np.round(rng.random(SIZE, np.float32), 1) for k in ids}  # with ties
     hints = [random_hint(rng, ids) for _ in range(seed % 7)] if ids else []
     propagated = rng.integers(0, 7, SIZE).astype(np.uint8) if seed % 3 else None
-    found = compose(SIZE, marked, hints, propagated)
+    found = composed(marked, hints, propagated)
     np.testing.assert_array_equal(found, plain_compose(SIZE, marked, hints, propagated))
     assert found.dtype == np.uint8
 
@@ -80,11 +85,11 @@ def test_compose_equals_plain_loop(seed):
 def test_strokes_hold_and_nothing_propagated_crosses_the_background():
     down, across = Stroke(0, ((6, 0), (6, 8))), Stroke(2, ((0, 4), (11, 4)))
     sure = {1: np.ones(SIZE, np.float32), 2: np.zeros(SIZE, np.float32)}
-    labels = compose(SIZE, sure, [Scribble(0, (down, across))], None)
+    labels = composed(sure, [Scribble(0, (down, across))], None)
     assert (labels[4] == 2).all() and (labels[3:6, :3] == 2).all()
     assert (labels[[0, 1, 7, 8], 6] == 0).all() and (labels[:2, 3] == 1).all()
     everywhere = np.full(SIZE, 7, np.uint8)
-    labels = compose(SIZE, {2: sure[2]}, [Scribble(0, (down, across))], everywhere)
+    labels = composed({2: sure[2]}, [Scribble(0, (down, across))], everywhere)
     assert (labels[[0, 1, 7, 8], 6] == 0).all() and (labels[4] == 2).all()
     assert (labels[:2, :3] == 7).all()
 
@@ -92,23 +97,23 @@ def test_strokes_hold_and_nothing_propagated_crosses_the_background():
 def test_clicked_pixels_get_what_the_user_said():
     sure = {1: np.ones(SIZE, np.float32), 2: np.zeros(SIZE, np.float32)}
     clicks = [Click(0, 2, 0, 0), Click(0, 1, 6, 4, 0), Click(0, 1, 11.4, 8.4, 1)]
-    labels = compose(SIZE, sure, clicks, None)
+    labels = composed(sure, clicks, None)
     assert labels[0, 0] == 2 and labels[4, 6] == 0 and labels[8, 11] == 1 and labels[0, 8] == 1
 
 
 def test_a_later_click_holds_where_two_contradict():
     zero = {1: np.zeros(SIZE, np.float32), 2: np.zeros(SIZE, np.float32)}
     both = [Click(0, 2, 5, 5), Click(0, 1, 5, 5)]
-    assert compose(SIZE, zero, both, None)[5, 5] == 1
-    assert compose(SIZE, zero, both[::-1], None)[5, 5] == 2
+    assert composed(zero, both, None)[5, 5] == 1
+    assert composed(zero, both[::-1], None)[5, 5] == 2
     # The disk of the second click does not take the very pixel of the first.
-    assert compose(SIZE, zero, [Click(0, 2, 5, 5), Click(0, 1, 6, 5)], None)[5, 5] == 2
+    assert composed(zero, [Click(0, 2, 5, 5), Click(0, 1, 6, 5)], None)[5, 5] == 2
 
 
 def test_propagation_never_takes_marked_pixels():
     marked = {3: np.zeros(SIZE, np.float32)}
     marked[3][2:5, 2:5] = 0.8
-    labels = compose(SIZE, marked, [], np.full(SIZE, 7, np.uint8))
+    labels = composed(marked, [], np.full(SIZE, 7, np.uint8))
     assert (labels[2:5, 2:5] == 3).all() and (labels == 7).sum() == labels.size - 9
 
 

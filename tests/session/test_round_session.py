@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from ivs_jax.interaction import Mask, Propagate, Scribble, Undo
+from ivs_jax.interaction import Clear, Mask, Propagate, Redo, Scribble, Undo
 from ivs_jax.interaction.events import Stroke
 from ivs_jax.io import encode_rle, unpack_probability
 from ivs_jax.session import Engine, start, step
 from ivs_jax.session.rounds import plan_round
+from ivs_jax.session.run import next_propagations
 from tests.plain_engine import PlainInteractor, PlainPropagator, PlainVideo
 
 SIZE, COUNT = (24, 40), 12
@@ -212,3 +213,23 @@ def test_a_round_needs_a_marked_frame():
         step(state, round_at(5))
     with pytest.raises(ValueError, match="frame 99 is outside"):
         step(state, round_at(99))
+
+
+def test_what_was_annotated_since_the_last_propagation_is_carried_on():
+    state = session()
+    with pytest.raises(ValueError, match="no frame is annotated"):
+        step(state, *next_propagations(state))
+    state = step(step(state, *mask(6, 1)), *mask(4, 1))
+    assert next_propagations(state, "forward") == (Propagate(4, "forward"),)
+    state = step(state, *next_propagations(state))
+    assert next_propagations(state) == ()
+    for event in (*mask(7, 1), *mask(2, 1), *mask(7, 1), Undo(), Redo()):
+        state = step(state, event)
+    want = (Propagate(2, "both", span="round"), Propagate(7, "both", span="round"))
+    assert next_propagations(state) == want
+    state = step(state, Clear(2, 1))
+    assert next_propagations(state) == want[1:]
+    for event in want[1:]:
+        state = step(state, event)
+    assert next_propagations(state) == ()
+    assert next_propagations(step(state, Undo())) == want[1:]

@@ -1,4 +1,4 @@
-"""Rounds of scribbles: the example of the spec, and a plain loop over frames."""
+"""Rounds of scribbles: the example of the IPN page, and a plain loop over frames."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from ivs_jax.session.rounds import merge_round, plan_round
 
 
 def plain_plan(target, annotated, count):
-    """Section 7 of the spec, one frame at a time."""
+    """The rounds of experiments/papers/ipn.md, section 7, one frame at a time."""
     right, left = count - 1, 0
     weights = [1.0] * count
     later = sorted(frame for frame in annotated if frame > target)

@@ -93,7 +93,7 @@ def distances(size, x, y):
 
 
 class PlainBRS:
-    """spec/brs.md A3 and A4 for one image: state that changes with every click."""
+    """experiments/papers/brs.md, sections A3 and A4: state that changes with every click."""
 
     def __init__(self, plain, image):
         self.plain, self.image, self.size = plain, image, image.shape[:2]

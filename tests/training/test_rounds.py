@@ -1,4 +1,4 @@
-"""Order and weights of propagation in a round, against the words of spec/ipn.md section 7."""
+"""Order and weights of propagation in a round, against experiments/papers/ipn.md, section 7."""
 
 import jax
 import jax.numpy as jnp

@@ -30,10 +30,10 @@ class GrabCut(StillTree):
 
 
 def read_trimap(path: Path) -> np.ndarray:
-    """The rule of f-BRS: one channel alone counts, above 128 is the object, 128 is void.
+    """One channel alone counts: above 128 is the object, 128 is void.
 
-    That is the first channel of OpenCV, which is blue. It differs from the others only in the few
-    masks that are stored in colour.
+    The rule of f-BRS (experiments/papers/evaluation.md, section 1.3). Its code takes OpenCV's first
+    channel, which is blue; the others differ only in the few masks that are stored in colour.
     """
     blue = to_rgb(read_image(path))[..., 2]
     return np.where(blue == _UNKNOWN, VOID, blue > _UNKNOWN).astype(np.uint8)

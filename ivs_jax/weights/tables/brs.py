@@ -1,4 +1,4 @@
-"""BRS (spec/brs.md A1: `BRS_DenseNet.caffemodel`); tensors are called `layer/index of the blob`.
+"""BRS (experiments/papers/brs.md, section A1); tensors are called `layer/index of the blob`.
 
 Caffe's batch normalisation stores mean and variance times a factor, its third blob; gain and offset
 are a layer of their own. The channels of the first kernel are B, G, R, positive and negative map,

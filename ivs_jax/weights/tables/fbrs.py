@@ -1,4 +1,7 @@
-"""f-BRS networks (spec/brs.md B4): the input layers that all share, and DeepLabV3+."""
+"""f-BRS: the input layers that all networks share, and DeepLabV3+.
+
+The names of the tensors: experiments/papers/brs.md, section B4.
+"""
 
 from collections.abc import Iterator
 from functools import partial

@@ -1,4 +1,4 @@
-"""HRNetV2 with OCR, in the names that f-BRS and RITM share (spec/brs.md B4)."""
+"""HRNetV2 with OCR, in the names of f-BRS and RITM (experiments/papers/brs.md, section B4)."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""STM and STM-Interactive (spec: checkpoints `STM_weights.pth` and `e120.pth`)."""
+"""STM and STM-Interactive (experiments/papers/stm.md, sections 6 and 7)."""
 
 from collections.abc import Iterator, Sequence
 
