@@ -108,8 +108,10 @@ def open_click_dataset(
 
     Image and mask belong together by file stem; `<name>#1.png`, `<name>#2.png`, ... are several
     masks of the image `<name>`. In SBD every instance of the validation images is an object, and no
-    pixel is ignored (experiments/papers/evaluation.md, section 1.3). Raises ValueError naming the folder when it has no such layout, more than one,
-    or nothing to click.
+    pixel is ignored (experiments/papers/evaluation.md, section 1.3).
+
+    Raises ValueError naming the folder when it has no such layout, more than one, or nothing to
+    click.
     """
     folder = Path(folder)
     chosen, root = _recognised(folder) if layout is None else _asked(folder, layout)
