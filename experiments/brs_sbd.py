@@ -17,7 +17,7 @@ strategies. Not published, and chosen here: rate, batch, steps, windows and thei
 
 from ivs_jax.data.click_samples import ClickSamples
 from ivs_jax.data.crops import Windows
-from ivs_jax.data.sets import Part
+from ivs_jax.data.sets import Built
 from ivs_jax.training.click import ClickTask
 from ivs_jax.training.optimiser import Optimiser
 from ivs_jax.training.recipe import Recipe
@@ -25,7 +25,7 @@ from ivs_jax.training.recipe import Recipe
 SIDE, IMAGES, BATCH = 480, 8498, 8
 
 TRAIN = ClickSamples(
-    (Part("tfds:sbd/train"),),
+    (Built("sbd/train"),),
     size=SIDE,
     windows=Windows(rescale=(0.75, 1.5)),
     union=0.0,
@@ -33,7 +33,7 @@ TRAIN = ClickSamples(
     strategy="Xu",
     centre=0.0,
 )
-HELD_OUT = ClickSamples((Part("tfds:sbd/val"),), size=SIDE, union=0.0, strategy="Xu")
+HELD_OUT = ClickSamples((Built("sbd/val"),), size=SIDE, union=0.0, strategy="Xu")
 
 RECIPE = Recipe(
     "brs_sbd",

@@ -15,7 +15,7 @@ loss + soft IoU. NoC@85 on 427 objects of COCO_MVal: 5.37 with BRS, 5.48 without
 """
 
 from ivs_jax.data.click_samples import ClickSamples
-from ivs_jax.data.sets import Part
+from ivs_jax.data.sets import Davis, Stills
 from ivs_jax.training.click import ClickTask
 from ivs_jax.training.optimiser import Optimiser
 from ivs_jax.training.recipe import Recipe
@@ -24,17 +24,19 @@ SIDE = 192
 
 TRAIN = ClickSamples(
     (
-        Part("stills:stills/coco?cached=true", 0.5),
-        Part("stills:stills/voc?cached=true", 0.32),
-        Part("stills:stills/horses?cached=true", 0.06),
-        Part("davis:davis?split=train&resolution=240p&year=2016&every=8&cached=true", 0.12),
+        Stills("stills/coco", cached=True, share=0.5),
+        Stills("stills/voc", cached=True, share=0.32),
+        Stills("stills/horses", cached=True, share=0.06),
+        Davis(
+            "davis", split="train", resolution="240p", year="2016", every=8, cached=True, share=0.12
+        ),
     ),
     size=SIDE,
 )
 HELD_OUT = ClickSamples(
     (
-        Part("stills:stills/coco_mval", 0.8),
-        Part("davis:davis?split=val&resolution=480p&year=2016&every=8", 0.2),
+        Stills("stills/coco_mval", share=0.8),
+        Davis("davis", split="val", resolution="480p", year="2016", every=8, share=0.2),
     ),
     size=SIDE,
     union=0.0,

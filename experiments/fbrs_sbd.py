@@ -17,7 +17,7 @@ statistics measured before the first step.
 from ivs_jax.data.augment import Colour
 from ivs_jax.data.click_samples import ClickSamples
 from ivs_jax.data.crops import Windows
-from ivs_jax.data.sets import Part
+from ivs_jax.data.sets import Built
 from ivs_jax.training.click import ClickTask
 from ivs_jax.training.optimiser import Optimiser
 from ivs_jax.training.recipe import Recipe
@@ -25,7 +25,7 @@ from ivs_jax.training.recipe import Recipe
 SIDE, IMAGES, BATCH, EPOCHS = 384, 8498, 28, 120
 
 TRAIN = ClickSamples(
-    (Part("tfds:sbd/train"),),
+    (Built("sbd/train"),),
     size=SIDE,
     windows=Windows(rescale=(0.75, 1.25)),
     turn=3,
@@ -36,7 +36,7 @@ TRAIN = ClickSamples(
     centre=0.0,
 )
 HELD_OUT = ClickSamples(
-    (Part("tfds:sbd/val"),), size=SIDE, windows=TRAIN.windows, union=0.0, centre=0.0
+    (Built("sbd/val"),), size=SIDE, windows=TRAIN.windows, union=0.0, centre=0.0
 )
 
 RECIPE = Recipe(

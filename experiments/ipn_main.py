@@ -21,7 +21,7 @@ from dataclasses import replace
 from ivs_jax.data.clip_samples import ClipSamples, Gaps
 from ivs_jax.data.motion import Motion
 from ivs_jax.data.scribble_samples import ScribbleSamples
-from ivs_jax.data.sets import Part
+from ivs_jax.data.sets import Built
 from ivs_jax.training.ipn import IPNTask
 from ivs_jax.training.optimiser import Optimiser
 from ivs_jax.training.recipe import Recipe, Stage
@@ -29,7 +29,7 @@ from ivs_jax.training.recipe import Recipe, Stage
 SIDE, EPOCHS, SEQUENCES = 400, 500, 144
 
 CLIPS = ClipSamples(
-    clips=(Part("tfds:davis2017/train"),),
+    clips=(Built("davis2017/train"),),
     real=1.0,
     size=SIDE,
     length=4,
@@ -52,7 +52,7 @@ RECIPE = Recipe(
     "ipn_main",
     IPNTask("ipn", side=SIDE, length=4, rounds=2),
     ScribbleSamples(CLIPS),
-    held_out=ScribbleSamples(replace(CLIPS, clips=(Part("tfds:davis2017/val"),))),
+    held_out=ScribbleSamples(replace(CLIPS, clips=(Built("davis2017/val"),))),
     batch=1,
     steps=EPOCHS * SEQUENCES,
     stages=tuple(stage(length) for length in (5, 6, 7, 8)),

@@ -17,13 +17,13 @@ scribbles with some on the background.
 from ivs_jax.data.clip_samples import ClipSamples
 from ivs_jax.data.motion import Motion
 from ivs_jax.data.scribble_samples import ScribbleSamples
-from ivs_jax.data.sets import Part
+from ivs_jax.data.sets import Built
 from ivs_jax.training.ipn import IPNTask
 from ivs_jax.training.optimiser import Optimiser
 from ivs_jax.training.recipe import Recipe
 
 SIDE = 400
-STILLS = (Part("tfds:voc/train", 1), Part("tfds:saliency/train", 2))
+STILLS = (Built("voc/train", share=1), Built("saliency/train", share=2))
 MOTION = Motion(rotation=20, shear=0.18, scale=0.1, shift=0.1)
 
 RECIPE = Recipe(
@@ -31,7 +31,7 @@ RECIPE = Recipe(
     IPNTask("ipn", side=SIDE, length=2, rounds=2),
     ScribbleSamples(ClipSamples(stills=STILLS, real=0.0, size=SIDE, length=2, still_motion=MOTION)),
     held_out=ScribbleSamples(
-        ClipSamples(clips=(Part("tfds:davis2017/val"),), real=1.0, size=SIDE, length=2)
+        ClipSamples(clips=(Built("davis2017/val"),), real=1.0, size=SIDE, length=2)
     ),
     batch=8,
     steps=200_000,

@@ -19,7 +19,7 @@ from dataclasses import replace
 
 from ivs_jax.data.clip_samples import ClipSamples
 from ivs_jax.data.scribble_samples import ScribbleSamples
-from ivs_jax.data.sets import Part
+from ivs_jax.data.sets import Davis, Stills
 from ivs_jax.training.ipn import IPNTask
 from ivs_jax.training.optimiser import Optimiser
 from ivs_jax.training.recipe import Recipe, Stage
@@ -28,18 +28,18 @@ SIDE = 256
 
 PAIRS = ClipSamples(
     stills=(
-        Part("stills:stills/coco?cached=true", 0.45),
-        Part("stills:stills/voc?cached=true", 0.45),
-        Part("stills:stills/horses?cached=true", 0.1),
+        Stills("stills/coco", cached=True, share=0.45),
+        Stills("stills/voc", cached=True, share=0.45),
+        Stills("stills/horses", cached=True, share=0.1),
     ),
-    clips=(Part("davis:davis?split=train&resolution=240p&year=2016&cached=true"),),
+    clips=(Davis("davis", split="train", resolution="240p", year="2016", cached=True),),
     real=0.3,
     size=SIDE,
     length=2,
 )
 CLIPS = replace(PAIRS, real=0.7, length=4)
 HELD_OUT = replace(
-    PAIRS, stills=(), clips=(Part("davis:davis?split=val&resolution=480p&year=2016"),), real=1.0
+    PAIRS, stills=(), clips=(Davis("davis", split="val", resolution="480p", year="2016"),), real=1.0
 )
 
 RECIPE = Recipe(

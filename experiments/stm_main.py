@@ -23,7 +23,7 @@ from ivs_jax.data.augment import Colour
 from ivs_jax.data.clip_samples import ClipSamples, Gaps
 from ivs_jax.data.crops import Windows
 from ivs_jax.data.motion import Motion
-from ivs_jax.data.sets import Part
+from ivs_jax.data.sets import Built
 from ivs_jax.training.optimiser import Optimiser
 from ivs_jax.training.recipe import Recipe
 from ivs_jax.training.stm import STMTask
@@ -35,7 +35,7 @@ RECIPE = Recipe(
     "stm_main",
     STMTask("stm-resnet50", side=SIDE, length=3, objects=3),
     ClipSamples(
-        clips=(Part("tfds:youtube_vos/train", 3471), Part("tfds:davis2017/train", 300)),
+        clips=(Built("youtube_vos/train", share=3471), Built("davis2017/train", share=300)),
         real=1.0,
         size=SIDE,
         objects=(1, 1, 1),
@@ -44,7 +44,7 @@ RECIPE = Recipe(
         gaps=Gaps(first=1, grow=5, every=20 * EPOCH, most=26),
     ),
     held_out=ClipSamples(
-        clips=(Part("tfds:davis2017/val"),),
+        clips=(Built("davis2017/val"),),
         real=1.0,
         size=SIDE,
         objects=(1, 1, 1),

@@ -20,7 +20,7 @@ from ivs_jax.data.augment import Colour
 from ivs_jax.data.clip_samples import ClipSamples
 from ivs_jax.data.crops import Windows
 from ivs_jax.data.motion import Motion
-from ivs_jax.data.sets import Part
+from ivs_jax.data.sets import Built
 from ivs_jax.training.optimiser import Optimiser
 from ivs_jax.training.recipe import Recipe
 from ivs_jax.training.stm import STMTask
@@ -32,9 +32,9 @@ RECIPE = Recipe(
     STMTask("stm-resnet50", side=SIDE, length=3, objects=2),
     ClipSamples(
         stills=(
-            Part("tfds:coco/train", 2),
-            Part("tfds:voc/train", 1),
-            Part("tfds:saliency/train", 2),
+            Built("coco/train", share=2),
+            Built("voc/train", share=1),
+            Built("saliency/train", share=2),
         ),
         real=0.0,
         size=SIDE,
@@ -42,9 +42,7 @@ RECIPE = Recipe(
         still_windows=Windows(rescale=(0.8, 1.2)),
         still_motion=Motion(rotation=20, shear=0.18, scale=0.1, shift=0.1, bend=0.33),
     ),
-    held_out=ClipSamples(
-        clips=(Part("tfds:davis2017/val"),), real=1.0, size=SIDE, objects=(0.5, 0.5)
-    ),
+    held_out=ClipSamples(clips=(Built("davis2017/val"),), real=1.0, size=SIDE, objects=(0.5, 0.5)),
     batch=4,
     steps=500_000,
     colour=Colour(gain=0.1, contrast=0.05, saturation=0.05, balance=0.05, grey=0.05),

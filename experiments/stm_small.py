@@ -11,7 +11,7 @@ DAVIS's layout and weights/ with the ImageNet MobileNetV1 arrays of Keras. `--fr
 from ivs_jax.data.augment import Colour
 from ivs_jax.data.clip_samples import ClipSamples, Gaps
 from ivs_jax.data.crops import Windows
-from ivs_jax.data.sets import Part
+from ivs_jax.data.sets import Clips, Davis, Stills
 from ivs_jax.training.optimiser import Optimiser
 from ivs_jax.training.recipe import Recipe, Stage
 from ivs_jax.training.stm import STMTask
@@ -20,19 +20,19 @@ SIDE, LARGE = 192, 256
 
 TRAIN = ClipSamples(
     stills=(
-        Part("stills:stills/coco?cached=true", 0.25),
-        Part("stills:stills/voc?cached=true", 0.25),
-        Part("stills:stills/ecssd?cached=true", 0.1),
-        Part("stills:stills/coco_person?cached=true", 0.1),
-        Part("stills:stills/pennfudan?cached=true", 0.06),
-        Part("stills:stills/feral_cats?cached=true", 0.06),
-        Part("stills:stills/coco_mandarina?cached=true", 0.06),
-        Part("stills:stills/caltech_animals?cached=true", 0.06),
-        Part("stills:stills/horses?cached=true", 0.06),
+        Stills("stills/coco", cached=True, share=0.25),
+        Stills("stills/voc", cached=True, share=0.25),
+        Stills("stills/ecssd", cached=True, share=0.1),
+        Stills("stills/coco_person", cached=True, share=0.1),
+        Stills("stills/pennfudan", cached=True, share=0.06),
+        Stills("stills/feral_cats", cached=True, share=0.06),
+        Stills("stills/coco_mandarina", cached=True, share=0.06),
+        Stills("stills/caltech_animals", cached=True, share=0.06),
+        Stills("stills/horses", cached=True, share=0.06),
     ),
     clips=(
-        Part("davis:davis?split=train&resolution=240p&year=2016&cached=true", 0.85),
-        Part("clips:clips?cached=true", 0.15),
+        Davis("davis", split="train", resolution="240p", year="2016", cached=True, share=0.85),
+        Clips("clips", cached=True, share=0.15),
     ),
     real=0.5,
     drawn=0.15,
@@ -42,7 +42,7 @@ TRAIN = ClipSamples(
     clip_windows=Windows(whole=0.6, frame=(0.4, 0.95), zoom=(1.3, 5.0), magnify=1.6),
 )
 HELD_OUT = ClipSamples(
-    clips=(Part("davis:davis?split=val&resolution=480p&year=2016"),),
+    clips=(Davis("davis", split="val", resolution="480p", year="2016"),),
     real=1.0,
     size=LARGE,
     length=5,

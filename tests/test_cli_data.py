@@ -42,8 +42,9 @@ def test_build_list_show(tmp_path, capsys):
 
 def test_show_a_set_that_was_not_built(tmp_path, capsys):
     trees.images(tmp_path / "own")
+    trees.write(tmp_path / "own/masks/many.png", np.where(trees.TWO == 2, 255, trees.TWO))
     sheet = tmp_path / "sheet.png"
-    code, _, _ = run(capsys, "show", "stills:own", "--data", tmp_path, "-o", sheet)
+    code, _, _ = run(capsys, "show", "own", "--kind", "stills", "--data", tmp_path, "-o", sheet)
     assert code == 0
     with Image.open(sheet) as picture:
         assert picture.width == 2 * 326 + 6  # both images, side by side
@@ -51,7 +52,7 @@ def test_show_a_set_that_was_not_built(tmp_path, capsys):
     assert grey > 500  # the void of one of them
     code, _, err = run(capsys, "show", "sbd", "--data", tmp_path)
     assert code == 2 and "no built set 'sbd'" in err and "found none" in err
-    code, _, err = run(capsys, "show", "stills:own", "--data", tmp_path, "-n", 0)
+    code, _, err = run(capsys, "show", "own", "--kind", "stills", "--data", tmp_path, "-n", 0)
     assert code == 2 and "count is 0, expected at least 1" in err
 
 
@@ -61,7 +62,7 @@ def test_skipped_records_are_counted_and_listed(tmp_path, capsys):
         trees.write(tmp_path / "files" / "images" / f"alone{number}.png", trees.PHOTO)
     build = ("build", "images", "--manual-dir", tmp_path / "files", "--data", tmp_path)
     code, _, err = run(capsys, *build)
-    assert code == 2 and "images/train: " in err and "an image without mask" in err
+    assert code == 2 and "images/train: " in err and "masks/alone0.png: no such file" in err
     code, out, err = run(capsys, *build, "--skip-bad")
     assert code == 0 and "skipped │ 25" in out
     assert err.count("skipped images/") == 0 and err.count("skipped train/alone") == 20

@@ -3,9 +3,12 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg, subcommand
+
+if TYPE_CHECKING:
+    from ivs_jax.data.sets import Set
 
 BUILD = """Writes a data set as array_record files, for training without decoding on the way in.
 
@@ -15,6 +18,13 @@ examples:
   ivs data build sbd --manual-dir downloads/benchmark_RELEASE
   ivs data build davis2016 --manual-dir downloads/DAVIS --splits train --resolution 240p
   ivs data build saliency --manual-dir downloads/duts --name duts --skip-bad
+"""
+SHOW = """A picture of a set with its masks: of a built set, or of a folder that training reads.
+
+examples:
+  ivs data show sbd/train -n 8 -o sheet.png
+  ivs data show stills/voc --kind stills --data DATA
+  ivs data show davis --kind davis --split train --resolution 240p --data DATA
 """
 SHOWN_SKIPPED = 20
 
@@ -74,11 +84,11 @@ class List:
         from ivs_jax.cli.show import print_table
         from ivs_jax.data.builders.build import FOLDER
         from ivs_jax.data.builders.built import built_sets
-        from ivs_jax.data.builders.registry import BUILDERS, builder_class
+        from ivs_jax.data.layouts.published import TREES
 
         print_table(
             "Sets that ivs data build knows, and what they need in --manual-dir",
-            ((name, builder_class(name).MANUAL_DOWNLOAD_INSTRUCTIONS) for name in BUILDERS),
+            ((name, tree.source) for name, tree in TREES.items()),
         )
         rows = [("folder", str(self.data / FOLDER))]
         rows += [
@@ -92,8 +102,18 @@ class List:
 @dataclass(frozen=True)
 class Show:
     name: Positional[str]
-    """A built set, NAME or NAME/SPLIT, or any set as a recipe names it, such as
-    stills:stills/voc or davis:davis?split=train."""
+    """A built set, NAME or NAME/SPLIT; with --kind a folder of DATA."""
+    kind: Literal["built", "stills", "clips", "davis"] = "built"
+    """What lies there: stills has images/ and masks/, clips NAME/frames and NAME/masks each, davis
+    the layout of DAVIS."""
+    split: str = "train"
+    """Of davis: name of the list of sequences."""
+    resolution: str = "480p"
+    """Of davis: folder of frames and masks."""
+    year: Literal["2016", "2017"] | None = None
+    """Of davis: the edition; 2016 joins all objects of a frame into one."""
+    every: int | None = None
+    """Of clips: show each so-manieth annotated frame, as training on stills sees it."""
     data: Path = Path("data")
     """Folder of all data."""
     count: Annotated[int, arg(aliases=["-n"])] = 8
@@ -102,29 +122,44 @@ class Show:
     """PNG file of the picture."""
 
     def run(self) -> int:
-        from ivs_jax.data.sets import open_set
         from ivs_jax.data.sheet import set_sheet
         from ivs_jax.io import atomic
 
-        found = open_set(self._spec(), self.data)
+        found = self._set().open(self.data)
         sheet = set_sheet(found, count=self.count)
         with atomic(self.out) as temporary:
             sheet.save(temporary, "PNG")
         print(f"{self.name}: {len(found)} in all, {self.out}")
         return 0
 
-    def _spec(self) -> str:
-        """The name as `open_set` takes it; of a built set without a split, the first one."""
+    def _set(self) -> "Set":
+        from ivs_jax.data.sets import Built, Clips, Davis, Stills
+
+        if self.kind == "stills":
+            return Stills(self.name)
+        if self.kind == "clips":
+            return Clips(self.name, every=self.every)
+        if self.kind == "built":
+            return Built(self._with_split(), every=self.every)
+        return Davis(
+            self.name,
+            split=self.split,
+            resolution=self.resolution,
+            year=self.year,
+            sparse=True,
+            every=self.every,
+        )
+
+    def _with_split(self) -> str:
+        """The name of a built set with its split, by default the first one."""
         from ivs_jax.data.builders.built import built_sets
 
-        if ":" in self.name:
-            return self.name
         splits = {one.name: list(one.splits) for one in built_sets(self.data)}
-        name, _, split = self.name.partition("/")
+        name, slash, _ = self.name.partition("/")
         if name not in splits:
             known = ", ".join(splits) or "none"
             raise ValueError(f"no built set {name!r} in {self.data}, found {known}")
-        return f"tfds:{name}/{split or splits[name][0]}"
+        return self.name if slash else f"{name}/{splits[name][0]}"
 
 
 @dataclass(frozen=True)
@@ -132,7 +167,7 @@ class Data:
     what: (
         Annotated[Build, subcommand("build", description=BUILD)]
         | Annotated[List, subcommand("list", description="Sets that can be or are built.")]
-        | Annotated[Show, subcommand("show", description="A picture of a set with its masks.")]
+        | Annotated[Show, subcommand("show", description=SHOW)]
     )
 
     def run(self) -> int:

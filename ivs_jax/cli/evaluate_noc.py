@@ -28,8 +28,8 @@ example:
 class Noc:
     folder: Positional[Path]
     """Data set."""
-    layout: Literal["grabcut", "davis", "masks", "sbd"] | None = None
-    """How the folder is laid out; default: recognised from what it holds."""
+    layout: Literal["grabcut", "berkeley", "davis", "masks", "sbd"] | None = None
+    """How the folder is laid out; default: recognised from what it holds, Berkeley by its name."""
     instances: bool = False
     """With images/ and masks/: every id of a mask is an object of its own, 255 is ignored."""
     model: str = "click-small"

@@ -10,7 +10,7 @@ import numpy as np
 
 from ivs_jax.data.crops import Box, Windows, crop, drawn, warp, window_matrix
 from ivs_jax.data.motion import Motion
-from ivs_jax.data.sets import Mixture, Part, open_mixture
+from ivs_jax.data.sets import Mixture, Set, open_mixture
 from ivs_jax.data.stills import VOID, Still, instance_ids
 from ivs_jax.interaction.sampling import Strategy, sample_clicks
 from ivs_jax.types import Array, Clicks
@@ -56,7 +56,7 @@ class ClickSamples:
       strategy, centre, decay: of `sample_clicks`.
     """
 
-    stills: tuple[Part, ...]
+    stills: tuple[Set, ...]
     size: int = 192
     capacity: int = 24
     windows: Windows = Windows()

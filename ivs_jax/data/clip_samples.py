@@ -13,7 +13,7 @@ from ivs_jax.data.crops import Windows, drawn, warp, window_matrix
 from ivs_jax.data.drawn_clips import DrawnClips
 from ivs_jax.data.motion import Motion
 from ivs_jax.data.pairs import Frames, pseudo_clip, renumbered
-from ivs_jax.data.sets import Mixture, Part, open_mixture
+from ivs_jax.data.sets import Mixture, Set, open_mixture
 from ivs_jax.data.stills import Still, instance_ids
 from ivs_jax.types import Array
 
@@ -87,8 +87,8 @@ class ClipSamples:
       least_area: pixels that every object has in the first frame.
     """
 
-    stills: tuple[Part, ...] = ()
-    clips: tuple[Part, ...] = ()
+    stills: tuple[Set, ...] = ()
+    clips: tuple[Set, ...] = ()
     real: float = 0.5
     drawn: float = 0.0
     size: int = 192

@@ -1,6 +1,6 @@
-"""Annotated sequences: what a clip is, DAVIS-layout folders of them, and their frames as stills."""
+"""Annotated sequences: what a clip is, sets of them, and their frames as stills."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
@@ -10,8 +10,8 @@ from typing import Any, SupportsIndex, overload
 import numpy as np
 from PIL import Image
 
+from ivs_jax.data.layouts.tree import ClipFolders
 from ivs_jax.data.stills import Still, StillSet, Stored, decode_image, decode_labels
-from ivs_jax.io.images import IMAGE_SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -21,15 +21,15 @@ class Clip:
     Attributes:
       name: of the sequence, with its set's, for messages.
       frames: image files or their contents, in order.
-      masks: one a frame, None where it is not annotated.
-      binary: whether every mark of a mask is object 1 (DAVIS-2016 has the values 0 and 255).
+      masks: one a frame, None where it is not annotated; contents are PNGs of ids.
+      read_mask: reads the ids of a mask file; needed where masks are files.
       cache: holds decoded frames by (kind, number); None keeps nothing.
     """
 
     name: str
     frames: tuple[Stored, ...]
     masks: tuple[Stored | None, ...]
-    binary: bool = False
+    read_mask: Callable[[Path], np.ndarray] | None = None
     cache: dict[tuple[str, int], np.ndarray] | None = None
 
     def __post_init__(self) -> None:
@@ -77,11 +77,17 @@ class Clip:
         stored = self.frames[index] if kind == "frame" else self.masks[index]
         assert stored is not None
         where = self._where(stored, index)
-        pixels = (decode_image if kind == "frame" else decode_labels)(stored, where)
+        if kind == "frame":
+            pixels = decode_image(stored, where)
+        elif isinstance(stored, bytes):
+            pixels = decode_labels(stored, where)
+        else:
+            assert self.read_mask is not None
+            pixels = self.read_mask(stored)
         if pixels.shape[:2] != self.size:
             sizes = f"{kind} is {pixels.shape[:2]}, the first frame of its sequence is {self.size}"
             raise ValueError(f"{where}: {sizes}")
-        return (pixels > 0).astype(np.uint8) if kind == "mask" and self.binary else pixels
+        return pixels
 
     def _where(self, stored: Stored, index: int) -> str:
         return f"{self.name}, frame {index}" if isinstance(stored, bytes) else str(stored)
@@ -107,35 +113,17 @@ class ClipSet(Sequence[Clip]):
         return self.read(range(len(self))[index])
 
 
-class DavisClips(ClipSet):
-    """The sequences of `root/ImageSets/<year>/<split>.txt`, in DAVIS's layout.
+class FileClips(ClipSet):
+    """Sequences of a published tree or a folder.
 
-    2016's lists name frames (`/JPEGImages/480p/bear/00000.jpg ...`), 2017's sequences: both are
-    read. In masks of 2016 every mark is object 1. With `sparse`, frames may lack a mask. Only names
-    are looked at on opening. Raises ValueError naming the file or folder that is missing or empty.
+    Only names are looked at on opening. Raises ValueError naming the file or folder that is missing
+    or empty.
     """
 
-    def __init__(
-        self,
-        root: Path,
-        *,
-        split: str,
-        resolution: str = "480p",
-        year: str = "2017",
-        sparse: bool = False,
-        cached: bool = False,
-    ) -> None:
-        super().__init__(f"{root.name} {split}")
+    def __init__(self, name: str, folders: Sequence[ClipFolders], *, cached: bool = False) -> None:
+        super().__init__(name)
         self._clips = [
-            _clip(
-                name,
-                root / "JPEGImages" / resolution / name,
-                root / "Annotations" / resolution / name,
-                year == "2016",
-                sparse=sparse,
-                cached=cached,
-            )
-            for name in _sequences(root / "ImageSets" / year / f"{split}.txt")
+            Clip(one.name, *one.files(), one.labels, {} if cached else None) for one in folders
         ]
 
     def __len__(self) -> int:
@@ -143,58 +131,6 @@ class DavisClips(ClipSet):
 
     def read(self, index: int) -> Clip:
         return self._clips[index]
-
-
-class FolderClips(ClipSet):
-    """The sequences `folder/<name>/frames` and `folder/<name>/masks`, in sorted order of the names.
-
-    Masks are PNG files named like their frames; a frame may lack one. With `binary`, every mark is
-    object 1. Only names are looked at on opening. Raises ValueError naming the folder that is
-    missing or empty.
-    """
-
-    def __init__(self, folder: Path, *, binary: bool = False, cached: bool = False) -> None:
-        super().__init__(folder.name)
-        places = sorted(p for p in folder.glob("*") if (p / "frames").is_dir())
-        if not places:
-            raise ValueError(
-                f"{folder}: no sequence there, expected <name>/frames and <name>/masks"
-            )
-        self._clips = [
-            _clip(p.name, p / "frames", p / "masks", binary, sparse=True, cached=cached)
-            for p in places
-        ]
-
-    def __len__(self) -> int:
-        return len(self._clips)
-
-    def read(self, index: int) -> Clip:
-        return self._clips[index]
-
-
-def _sequences(listing: Path) -> list[str]:
-    if not listing.is_file():
-        raise ValueError(f"{listing}: the list of sequences is missing")
-    words = [line.split()[0] for line in listing.read_text().splitlines() if line.strip()]
-    names = dict.fromkeys(Path(w).parent.name if "/" in w else w for w in words)
-    if not names:
-        raise ValueError(f"{listing}: names no sequence")
-    return list(names)
-
-
-def _clip(
-    name: str, frames: Path, masks: Path, binary: bool, *, sparse: bool, cached: bool
-) -> Clip:
-    """The images of a folder of frames with the masks of the same names."""
-    images = sorted(p for p in frames.glob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-    if not images:
-        raise ValueError(f"{frames}: no frames found")
-    there = {path.stem: path for path in masks.glob("*.png")}
-    missing = [p.stem for p in images if p.stem not in there]
-    if len(missing) == len(images) or (missing and not sparse):
-        raise ValueError(f"{masks}: no mask {missing[0]}.png ({len(missing)} of {len(images)})")
-    found = tuple(there.get(p.stem) for p in images)
-    return Clip(name, tuple(images), found, binary, {} if cached else None)
 
 
 class ClipFrames(StillSet):

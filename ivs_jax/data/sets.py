@@ -1,38 +1,139 @@
-"""Sets by name, as recipes write them, and mixtures of sets."""
+"""Sets as recipes name them, and mixtures of sets. Names are places in the folder of all data."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
-from urllib.parse import parse_qsl
 
 import numpy as np
 
-from ivs_jax.data.clips import ClipFrames, ClipSet, DavisClips, FolderClips
-from ivs_jax.data.stills import FolderStills, StillSet
+from ivs_jax.data.clips import ClipFrames, ClipSet, FileClips
+from ivs_jax.data.layouts.clip_folder import clip_folder
+from ivs_jax.data.layouts.davis import RESOLUTION, Year, davis_sequences
+from ivs_jax.data.layouts.image_folder import image_folder
+from ivs_jax.data.stills import FileStills, StillSet
 
 Drawn = TypeVar("Drawn")
 Kind = Literal["stills", "clips"]
-KINDS = (
-    "stills:FOLDER (images/ and masks/)",
-    "clips:FOLDER (NAME/frames and NAME/masks)",
-    "davis:FOLDER?split=train&resolution=480p&year=2017",
-    "tfds:NAME/SPLIT",
-)
-_OPTIONS = {
-    "stills": {"cached"},
-    "clips": {"binary", "cached", "every"},
-    "davis": {"split", "resolution", "year", "sparse", "cached", "every"},
-    "tfds": {"cached", "every"},
-}
 
 
 @dataclass(frozen=True)
-class Part:
-    """A set of a mixture: its name for `open_set`, and how often it is drawn against the others."""
+class _Set:
+    """What all sets have.
 
-    set: str
+    Attributes:
+      name: of the folder, or of the built set.
+      share: how often it is drawn against the other sets of a mixture.
+      cached: whether what was read stays in memory.
+      kind: name of the class, for the record of a run.
+    """
+
+    name: str
+    _: KW_ONLY
     share: float = 1.0
+    cached: bool = False
+    kind: str = field(default="", init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", type(self).__name__)
+
+    def __str__(self) -> str:
+        """As a recipe writes it, without what is as usual."""
+        settings = [f for f in fields(self) if f.init and getattr(self, f.name) != f.default]
+        shown = [f"{f.name}={getattr(self, f.name)!r}" for f in settings[1:]]
+        return f"{self.kind}({', '.join([repr(self.name), *shown])})"
+
+
+@dataclass(frozen=True)
+class Stills(_Set):
+    """A folder of images/ and masks/."""
+
+    def open(self, data: Path) -> StillSet:
+        """Finds the files; ValueError if there are none, or an image has no mask."""
+        folder = data / self.name
+        return FileStills(folder.name, image_folder(folder), cached=self.cached)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ClipSet(_Set):
+    """What sets of clips have.
+
+    Attributes:
+      every: makes each so-manieth annotated frame a still; None for clips.
+    """
+
+    every: int | None = None
+
+    def open(self, data: Path) -> StillSet | ClipSet:
+        """Finds the files; ValueError for a list, folder or mask that is missing."""
+        found = self._find(data, cached=self.cached and self.every is None)
+        if self.every is None:
+            return found
+        if not isinstance(found, ClipSet):
+            raise ValueError(f"{self}: every is for clips, these are stills")
+        if self.every < 1:
+            raise ValueError(f"{self}: every is {self.every}, expected a number from 1")
+        return ClipFrames(found, self.every, cached=self.cached)
+
+    def _find(self, data: Path, *, cached: bool) -> StillSet | ClipSet:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clips(_ClipSet):
+    """A folder of sequences, NAME/frames and NAME/masks each.
+
+    Attributes:
+      joined: whether all objects of a mask are one.
+    """
+
+    joined: bool = False
+
+    def _find(self, data: Path, *, cached: bool) -> ClipSet:
+        found = clip_folder(data / self.name, joined=self.joined)
+        return FileClips(self.name, found, cached=cached)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Davis(_ClipSet):
+    """A split of a tree in DAVIS's layout.
+
+    Attributes:
+      year: the edition whose list is read, the later one that is there if None; 2016 also joins all
+        objects of a frame into one.
+      sparse: whether frames may lack a mask.
+    """
+
+    split: str
+    resolution: str = RESOLUTION
+    year: Year | None = None
+    sparse: bool = False
+
+    def _find(self, data: Path, *, cached: bool) -> ClipSet:
+        found = davis_sequences(
+            data / self.name,
+            split=self.split,
+            resolution=self.resolution,
+            year=self.year,
+            complete=not self.sparse,
+        )
+        return FileClips(f"{self.name} {self.split}", found, cached=cached)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built(_ClipSet):
+    """A split, NAME/SPLIT, of a set that `ivs data build` built."""
+
+    def _find(self, data: Path, *, cached: bool) -> StillSet | ClipSet:
+        from ivs_jax.data.records import open_records
+
+        name, _, split = self.name.rpartition("/")
+        if not name or not split:
+            raise ValueError(f"{self}: no split, expected NAME/SPLIT")
+        return open_records(data / "tfds" / name, split, cached=cached)
+
+
+Set = Stills | Clips | Davis | Built
 
 
 @dataclass(frozen=True)
@@ -59,80 +160,12 @@ class Mixture(Generic[Drawn]):
         return chosen[int(rng.integers(len(chosen)))]
 
 
-def open_mixture(parts: Sequence[Part], data: Path, kind: Kind) -> Mixture[Any]:
+def open_mixture(parts: Sequence[Set], data: Path, kind: Kind) -> Mixture[Any]:
     """Opens the sets of a mixture. Raises ValueError also for a set of the other kind."""
-    sets = [open_set(part.set, data) for part in parts]
+    sets = [part.open(data) for part in parts]
     for part, found in zip(parts, sets, strict=True):
         actual: Kind = "stills" if isinstance(found, StillSet) else "clips"
         if actual != kind:
             hint = " (every=8 takes each 8th frame as a still)" if kind == "stills" else ""
-            raise ValueError(f"{part.set}: a set of {actual}, expected {kind}{hint}")
-    return Mixture(tuple(sets), tuple(p.share for p in parts), tuple(p.set for p in parts))
-
-
-def open_set(spec: str, data: Path) -> StillSet | ClipSet:
-    """Opens a set of the folder `data` by its name; images are read later, one by one.
-
-    `stills:stills/voc` is a folder of images/ and masks/, `clips:clips` one of sequences with
-    frames/ and masks/ each (binary=true where every mark is object 1), `davis:davis?split=train`
-    one in DAVIS's layout (options: resolution, year, sparse=true where frames may lack masks),
-    `tfds:sbd/train` a split of a set that `ivs data build` built into `data/tfds`. `every=8` makes
-    every 8th annotated frame of clips a still, `cached=true` keeps in memory what was read.
-    Raises ValueError for other names and options, and for sets that are missing or empty.
-    """
-    kind, colon, rest = spec.partition(":")
-    if not colon or kind not in _OPTIONS:
-        raise ValueError(f"set {spec!r}: unknown kind, expected {' or '.join(KINDS)}")
-    place, _, query = rest.partition("?")
-    options = _options(spec, query, _OPTIONS[kind])
-    every, cached = options.pop("every", None), _flag(spec, "cached", options)
-    found = _open(spec, kind, place, data, options, cached and not every)
-    if every is None:
-        return found
-    if not isinstance(found, ClipSet):
-        raise ValueError(f"set {spec!r}: every= is for clips, these are stills")
-    if not every.isdigit() or int(every) < 1:
-        raise ValueError(f"set {spec!r}: every is {every!r}, expected a number from 1")
-    return ClipFrames(found, int(every), cached=cached)
-
-
-def _open(
-    spec: str, kind: str, place: str, data: Path, options: dict[str, str], cached: bool
-) -> StillSet | ClipSet:
-    if kind == "stills":
-        return FolderStills(data / place, cached=cached)
-    if kind == "clips":
-        binary = _flag(spec, "binary", options)
-        return FolderClips(data / place, binary=binary, cached=cached)
-    if kind == "davis":
-        if "split" not in options:
-            raise ValueError(f"set {spec!r}: no split, expected {KINDS[2]}")
-        return DavisClips(
-            data / place,
-            split=options.pop("split"),
-            sparse=_flag(spec, "sparse", options),
-            cached=cached,
-            **options,
-        )
-    name, slash, split = place.rpartition("/")
-    if not slash or not name:
-        raise ValueError(f"set {spec!r}: no split, expected {KINDS[3]}")
-    from ivs_jax.data.records import open_records
-
-    return open_records(data / "tfds" / name, split, cached=cached)
-
-
-def _options(spec: str, query: str, known: set[str]) -> dict[str, str]:
-    options = dict(parse_qsl(query, keep_blank_values=True))
-    unknown = sorted(set(options) - known)
-    if unknown:
-        expected = ", ".join(sorted(known))
-        raise ValueError(f"set {spec!r}: unknown option {unknown[0]!r}, expected {expected}")
-    return options
-
-
-def _flag(spec: str, name: str, options: dict[str, str]) -> bool:
-    value = options.pop(name, "false")
-    if value not in ("true", "false"):
-        raise ValueError(f"set {spec!r}: {name} is {value!r}, expected true or false")
-    return value == "true"
+            raise ValueError(f"{part}: a set of {actual}, expected {kind}{hint}")
+    return Mixture(tuple(sets), tuple(p.share for p in parts), tuple(map(str, parts)))

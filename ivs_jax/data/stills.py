@@ -1,4 +1,4 @@
-"""Still images with instance masks: what a still is, how files become one, folders of them."""
+"""Still images with instance masks: what a still is, how files become one, sets of them."""
 
 from collections.abc import Sequence
 from io import BytesIO
@@ -8,9 +8,9 @@ from typing import NamedTuple, SupportsIndex, overload
 import numpy as np
 from PIL import Image
 
-from ivs_jax.io.images import IMAGE_SUFFIXES
+from ivs_jax.data.layouts.masks import VOID
+from ivs_jax.data.layouts.tree import StillFiles
 
-VOID = 255
 Stored = Path | bytes  # an image file, or its content
 
 
@@ -33,7 +33,7 @@ def decode_image(stored: Stored, where: object) -> np.ndarray:
     return _decode(stored, where, rgb=True)[1]
 
 
-def decode_labels(stored: Stored, where: object) -> np.ndarray:
+def decode_labels(stored: bytes, where: object) -> np.ndarray:
     """The ids `[H, W]` uint8 of a palette or grey PNG. ValueError naming `where` for others."""
     mode, labels = _decode(stored, where)
     if mode not in ("P", "L"):
@@ -49,14 +49,12 @@ def _decode(stored: Stored, where: object, *, rgb: bool = False) -> tuple[str, n
         raise ValueError(f"{where}: cannot be read ({error})") from error
 
 
-def read_still(image: Path, mask: Path, *, source: str) -> Still:
-    """Reads one pair; ValueError naming the file if one is unreadable or the sizes differ.
-
-    The mask is a palette or grey PNG whose values are instance ids.
-    """
-    pixels, labels = decode_image(image, image), decode_labels(mask, mask)
+def read_still(files: StillFiles, *, source: str) -> Still:
+    """Reads one pair; ValueError naming the file if one is unreadable or the sizes differ."""
+    pixels, labels = decode_image(files.image, files.image), files.labels()
     if pixels.shape[:2] != labels.shape:
-        raise ValueError(f"{mask}: mask is {labels.shape}, its image {image} is {pixels.shape[:2]}")
+        sizes = f"mask is {labels.shape}, its image {files.image} is {pixels.shape[:2]}"
+        raise ValueError(f"{files.mask}: {sizes}")
     return Still(pixels, labels, source)
 
 
@@ -93,32 +91,18 @@ class StillSet(Sequence[Still]):
         return self.__dict__ | {"_cache": None if self._cache is None else {}}
 
 
-class FolderStills(StillSet):
-    """The pairs of `folder/images` and `folder/masks`, matched by stem, in sorted order.
+class FileStills(StillSet):
+    """Stills of a published tree or a folder. Only names are looked at on opening."""
 
-    Only names are looked at on opening. Raises ValueError if a folder is missing or empty, or an
-    image has no mask.
-    """
-
-    def __init__(self, folder: Path, *, source: str | None = None, cached: bool = False) -> None:
-        super().__init__(source or folder.name, cached=cached)
-        masks = {path.stem: path for path in sorted((folder / "masks").glob("*.png"))}
-        images = sorted((folder / "images").glob("*"))
-        images = [p for p in images if p.suffix.lower() in IMAGE_SUFFIXES]
-        if not images:
-            raise ValueError(f"{folder / 'images'}: no JPEG or PNG image found")
-        missing = [p.name for p in images if p.stem not in masks]
-        if missing:
-            raise ValueError(
-                f"{folder / 'masks'}: no mask for {missing[0]} ({len(missing)} in all)"
-            )
-        self._pairs = [(path, masks[path.stem]) for path in images]
+    def __init__(self, name: str, files: Sequence[StillFiles], *, cached: bool = False) -> None:
+        super().__init__(name, cached=cached)
+        self._files = files
 
     def __len__(self) -> int:
-        return len(self._pairs)
+        return len(self._files)
 
     def read(self, index: int) -> Still:
-        return read_still(*self._pairs[index], source=self.name)
+        return read_still(self._files[index], source=self.name)
 
 
 def instance_ids(labels: np.ndarray, *, min_area: int, min_fill: float = 0.0) -> list[int]:

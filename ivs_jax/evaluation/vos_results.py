@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ivs_jax.evaluation.davis import Year, read_objects, read_split, sequence_folders
+from ivs_jax.data.layouts.davis import Year, davis_sequences
+from ivs_jax.data.layouts.folder_pair import folder_pair, sequence_folders
+from ivs_jax.evaluation.davis import read_objects
 from ivs_jax.evaluation.strips import strip_jpeg
 from ivs_jax.evaluation.vos_files import write_report
 from ivs_jax.evaluation.vos_report import Measured, VosReport, summarise
@@ -100,7 +102,7 @@ def open_results(
 
     Args:
       results: a folder of masks for each sequence, or of one sequence's masks.
-      root: of the DAVIS layout (see `evaluation.davis`), with the sequences of `split`; or with
+      root: of the DAVIS layout (see `data.layouts.davis`), with the sequences of `split`; or with
         `annotations` the frames behind the strips.
       annotations: a folder of masks for each sequence, or of one sequence's, instead of `root`'s.
       sequences: names, instead of all.
@@ -111,9 +113,10 @@ def open_results(
     if annotations is not None:
         pairs = _beside(Path(annotations), root, sequences)
     elif root is not None:
-        images, masks = (Path(root) / part / resolution for part in ("JPEGImages", "Annotations"))
-        names = sequences or read_split(Path(root), split, resolution=resolution, year=year)
-        pairs = {name: (masks / name, images / name) for name in names}
+        found_in = davis_sequences(
+            Path(root), names=sequences or None, split=split, resolution=resolution, year=year
+        )
+        pairs = {one.name: (one.masks, one.frames) for one in found_in}
     else:
         raise ValueError(f"{results}: what are these scored against? give ROOT or --annotations")
     given = sequence_folders(results)
@@ -133,13 +136,11 @@ def _beside(
     annotations: Path, frames: str | Path | None, sequences: Sequence[str] | None
 ) -> dict[str, tuple[Path, Path | None]]:
     """Name -> folders of annotations and of frames, which lie as the annotations do."""
-    folders = sequence_folders(annotations, sequences)
     if frames is None:
+        folders = sequence_folders(annotations, sequences)
         return {name: (folder, None) for name, folder in folders.items()}
-    return {
-        name: (folder, Path(frames) if folder == annotations else Path(frames) / name)
-        for name, folder in folders.items()
-    }
+    pairs = folder_pair(Path(frames), annotations, names=sequences)
+    return {one.name: (one.masks, one.frames) for one in pairs}
 
 
 def score_results(

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from ivs_jax.evaluation.boundary import f_measure
-from ivs_jax.evaluation.davis import guesses_refused
 from ivs_jax.evaluation.region import iou
 
 Labels = Callable[[int], np.ndarray]  # frame -> ids `[H, W]` uint8
@@ -77,7 +76,7 @@ def score_frames(
         return [(iou(*pair), f_measure(*pair)) for pair in pairs]
 
     threads = min(_MOST_THREADS, os.cpu_count() or 1)
-    with guesses_refused(), ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         scores = np.array(list(pool.map(measured, frames)), np.float64)
     scores = scores.reshape(len(frames), len(objects), 2)
     return scores[..., 0].T, scores[..., 1].T

@@ -21,16 +21,22 @@ class MaskWarning(UserWarning):
     """A mask was read by a rule that the user should know about."""
 
 
-def read_mask(path: str | os.PathLike[str], *, size: tuple[int, int] | None = None) -> np.ndarray:
+def read_mask(
+    path: str | os.PathLike[str],
+    *,
+    size: tuple[int, int] | None = None,
+    guess: bool = True,
+    void: int = _BLACK,
+) -> np.ndarray:
     """Reads a mask image as uint8 `[H, W]` object ids (1..254, 0 = background).
 
     Palette images: the index is the id, whatever the colours (unless black, the background, is in
     use but not at index 0: then by colour as below). Grey images: the level is the id; 0 and the
-    highest level alone are a binary mask, id 1. In both, 255 is void and becomes background when
-    other ids exist. Colour images: colours of the DAVIS/VOC palette become their ids; others are
+    highest level alone are a binary mask, id 1. In both, 255 is void when other ids exist and
+    becomes `void`. Colour images: colours of the DAVIS/VOC palette become their ids; others are
     numbered 1, 2, ... by ascending (R, G, B) so that the masks of one video agree, with black (if
-    absent: the most frequent colour) as background and a MaskWarning that lists them. Transparent
-    pixels of colour images are background.
+    absent: the most frequent colour) as background and a MaskWarning that lists them, or refused
+    without `guess`. Transparent pixels of colour images are background.
 
     Raises MaskError if the file is missing or damaged, is not `size` (H, W), has ids above 255, or
     was smoothed or lossily compressed, so that its values are no longer one per object.
@@ -46,10 +52,10 @@ def read_mask(path: str | os.PathLike[str], *, size: tuple[int, int] | None = No
         indices = np.asarray(image)
         if not _is_davis(image):
             _check_crisp(path, indices, "palette indices")
-        return _from_levels(path, indices, top=VOID)
+        return _from_levels(path, indices, top=VOID, void=void)
     if image.mode in ("1", "L", "LA") or image.mode.startswith("I"):
-        return _read_grey(path, image)
-    return _read_colours(path, np.asarray(image.convert("RGBA")))
+        return _read_grey(path, image, void)
+    return _read_colours(path, np.asarray(image.convert("RGBA")), guess, void)
 
 
 def write_palette_png(path: str | os.PathLike[str], labels: np.ndarray) -> None:
@@ -140,15 +146,16 @@ def _shuffled(image: Image.Image) -> bool:
     return bool(colours[0].any()) and not colours[np.unique(np.asarray(image))].any(axis=1).all()
 
 
-def _read_grey(path: Path, image: Image.Image) -> np.ndarray:
+def _read_grey(path: Path, image: Image.Image, void: int) -> np.ndarray:
     if image.mode == "LA":
         image = image.convert("L")
     levels = np.asarray(image).astype(np.int64)
     _check_crisp(path, levels, "grey levels")
-    return _from_levels(path, levels, top=65535 if image.mode.startswith("I") else VOID)
+    top = 65535 if image.mode.startswith("I") else VOID
+    return _from_levels(path, levels, top=top, void=void)
 
 
-def _from_levels(path: Path, levels: np.ndarray, *, top: int) -> np.ndarray:
+def _from_levels(path: Path, levels: np.ndarray, *, top: int, void: int) -> np.ndarray:
     """Ids from indices or grey levels: binary masks, void, range."""
     found = np.unique(levels)
     if found[-1] in (VOID, top) and set(found[:-1].tolist()) <= {0}:
@@ -157,10 +164,10 @@ def _from_levels(path: Path, levels: np.ndarray, *, top: int) -> np.ndarray:
         raise MaskError(
             f"{path}: ids up to {found[-1]}, expected at most {MAX_OBJECT_ID} (255 void)"
         )
-    return np.where(levels == VOID, 0, levels).astype(np.uint8)
+    return np.where(levels == VOID, void, levels).astype(np.uint8)
 
 
-def _read_colours(path: Path, rgba: np.ndarray) -> np.ndarray:
+def _read_colours(path: Path, rgba: np.ndarray, guess: bool, void: int) -> np.ndarray:
     rgb = np.where(rgba[..., 3:] > 0, rgba[..., :3], 0).astype(np.int64)
     codes = rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]
     colours, index, counts = np.unique(codes, return_inverse=True, return_counts=True)
@@ -169,20 +176,20 @@ def _read_colours(path: Path, rgba: np.ndarray) -> np.ndarray:
     if len(colours) > VOID:
         raise MaskError(f"{path}: {len(colours)} colours, expected one for each of <= 254 objects")
     if all(c >> 16 == c >> 8 & 255 == c & 255 for c in colours):
-        return _from_levels(path, rgb[..., 0], top=VOID)
+        return _from_levels(path, rgb[..., 0], top=VOID, void=void)
     palette = davis_palette().astype(np.int64)
     known = {int(p[0] << 16 | p[1] << 8 | p[2]): i for i, p in enumerate(palette)}
     if all(int(c) in known for c in colours):
         ids = np.array([known[int(c)] for c in colours])
-        return _from_levels(path, ids[index], top=VOID)
+        return _from_levels(path, ids[index], top=VOID, void=void)
     ground = _BLACK if _BLACK in colours else int(colours[counts.argmax()])
     ids = np.zeros(len(colours), np.uint8)
     ids[colours != ground] = np.arange(1, len(colours))
     listed = ", ".join(f"#{int(c):06x} -> {i}" for c, i in zip(colours, ids, strict=True))
-    warnings.warn(
-        MaskWarning(f"{path}: not the DAVIS palette; colours became ids by value: {listed}"),
-        stacklevel=3,
-    )
+    what = f"{path}: not the DAVIS palette"
+    if not guess:
+        raise MaskError(f"{what}; by value its colours would be the ids: {listed}")
+    warnings.warn(MaskWarning(f"{what}; colours became ids by value: {listed}"), stacklevel=3)
     return ids[index]
 
 

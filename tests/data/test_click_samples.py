@@ -4,7 +4,7 @@ import scipy.ndimage
 
 from ivs_jax.data.click_samples import ClickSamples
 from ivs_jax.data.crops import Windows
-from ivs_jax.data.sets import Part
+from ivs_jax.data.sets import Stills
 from ivs_jax.data.stills import Still
 from tests.data.scenes import mixture
 
@@ -22,7 +22,7 @@ def _still():
 
 def _samples(seed=0, count=40, still=None, **options):
     rng = np.random.default_rng(seed)
-    settings = ClickSamples((Part("s"),), **({"size": SIZE} | options))
+    settings = ClickSamples((Stills("s"),), **({"size": SIZE} | options))
     return [settings.draw(mixture(still or _still()), rng) for _ in range(count)]
 
 

@@ -6,11 +6,11 @@ import pytest
 from ivs_jax.data.clip_samples import ClipSamples, Gaps, pick_frames
 from ivs_jax.data.crops import Windows
 from ivs_jax.data.motion import Motion
-from ivs_jax.data.sets import Part
+from ivs_jax.data.sets import Clips, Stills
 from tests.data.scenes import Moving, mixture, two_disks
 
 SIZE = 64
-SETS: dict[str, Any] = {"stills": (Part("s"),), "clips": (Part("c"),), "size": SIZE}
+SETS: dict[str, Any] = {"stills": (Stills("s"),), "clips": (Clips("c"),), "size": SIZE}
 STILL = Motion(0, 0, 0, 0)
 
 

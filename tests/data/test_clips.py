@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ivs_jax.data.clips import Clip, ClipFrames, DavisClips
+from ivs_jax.data.clips import Clip, ClipFrames
+from ivs_jax.data.sets import Davis
 
 
 def _sequence(root, name, *, frames=3, size=(6, 8), mark=lambda number: 10 * number):
@@ -25,7 +26,8 @@ def _listing(root, *lines, year="2017"):
 
 
 def _open(root, **options):
-    return DavisClips(root, split="train", resolution="240p", **options)
+    davis = Davis(root.name, split="train", resolution="240p", **options)
+    return davis.open(root.parent)
 
 
 @pytest.fixture
@@ -50,12 +52,15 @@ def test_lists_of_frames_and_of_sequences_name_the_same_clips(tmp_path):
         assert clip.labels(2).shape == (6, 8) and clip.labels(2).dtype == np.uint8
 
 
-@pytest.mark.parametrize(("year", "ids"), [("2017", [0, 1, 255]), ("2016", [0, 1, 1])])
+@pytest.mark.parametrize(("year", "ids"), [("2017", [0, 2, 1]), ("2016", [0, 1, 1])])
 def test_masks_of_2016_mark_one_object_whatever_their_values(tmp_path, year, ids):
-    _sequence(tmp_path, "bear", mark=(0, 1, 255).__getitem__)
+    _sequence(tmp_path, "bear", mark=(0, 2, 255).__getitem__)  # 255 alone is an object of 2016
     _listing(tmp_path, "bear", year=year)
     clip = _open(tmp_path, year=year)[0]
     assert [clip.labels(i)[0, 0] for i in range(3)] == ids
+    half = np.where(np.arange(8) < 4, 2, 255).astype(np.uint8)
+    Image.fromarray(np.tile(half, (6, 1))).save(tmp_path / "Annotations/240p/bear/00001.png")
+    assert set(np.unique(_open(tmp_path, year=year)[0].labels(1))) == {ids[1], 255}
 
 
 @pytest.mark.parametrize("cached", [True, False])
@@ -72,27 +77,27 @@ def test_a_clip_decodes_lazily_and_remembers_only_if_asked(bear, cached):
 
 def test_frames_without_a_mask_are_allowed_only_where_they_are_expected(bear):
     (bear / "Annotations/240p/bear/00001.png").unlink()
-    with pytest.raises(ValueError, match=r"240p/bear: no mask 00001\.png \(1 of 3\)"):
+    with pytest.raises(ValueError, match=r"240p/bear: no 00001\.png \(1 of 3 missing\)"):
         _open(bear)
     clip = _open(bear, sparse=True)[0]
     assert clip.annotated == (0, 2) and clip.labels(1) is None and clip.labels(2)[0, 0] == 20
     for number in (0, 2):
         (bear / f"Annotations/240p/bear/{number:05d}.png").unlink()
-    with pytest.raises(ValueError, match=r"240p/bear: no mask 00000\.png \(3 of 3\)"):
+    with pytest.raises(ValueError, match=r"240p/bear: no 00000\.png \(3 of 3 missing\)"):
         _open(bear, sparse=True)
 
 
 def test_a_missing_or_empty_list_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"train\.txt: the list of sequences is missing"):
+    with pytest.raises(ValueError, match="no list of the split 'train', expected .*train.txt"):
         _open(tmp_path)
     _listing(tmp_path, "")
-    with pytest.raises(ValueError, match=r"train\.txt: names no sequence"):
+    with pytest.raises(ValueError, match=r"train\.txt: the split is empty, expected a name a line"):
         _open(tmp_path)
 
 
 def test_a_sequence_without_frames_is_named(tmp_path):
     _listing(tmp_path, "bear")
-    with pytest.raises(ValueError, match=r"240p/bear: no frames found"):
+    with pytest.raises(ValueError, match="240p/bear: no such folder, expected the sequence 'bear'"):
         _open(tmp_path)
 
 

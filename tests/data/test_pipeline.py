@@ -11,7 +11,7 @@ from PIL import Image
 
 from ivs_jax.data.click_samples import ClickSamples
 from ivs_jax.data.pipeline import feed
-from ivs_jax.data.sets import Part
+from ivs_jax.data.sets import Stills
 from ivs_jax.types import Clicks
 from tests.data.scenes import two_disks
 
@@ -155,9 +155,9 @@ def test_processes_give_the_samples_of_threads(tmp_path):
     for folder, pixels in (("images", still.image), ("masks", still.labels)):
         (tmp_path / "s" / folder).mkdir(parents=True)
         Image.fromarray(pixels).save(tmp_path / "s" / folder / "0.png")
-    sampler = ClickSamples((Part("stills:s?cached=true"),), size=32).open(tmp_path)
+    sampler = ClickSamples((Stills("s", cached=True),), size=32).open(tmp_path)
     assert _equal(_steps(2, sampler), _steps(2, sampler, workers=1))
     (tmp_path / "s" / "masks" / "0.png").write_bytes(b"torn")
-    sampler = ClickSamples((Part("stills:s"),), size=32).open(tmp_path)
-    with pytest.raises(ValueError, match=r"masks/0\.png: cannot be read"):
+    sampler = ClickSamples((Stills("s"),), size=32).open(tmp_path)
+    with pytest.raises(ValueError, match=r"masks/0\.png: not a readable mask"):
         _steps(1, sampler, workers=1)

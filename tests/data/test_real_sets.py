@@ -1,5 +1,6 @@
 """All samplers on the real sets, where they are present."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,13 +9,13 @@ import pytest
 from ivs_jax.data.click_samples import ClickSamples
 from ivs_jax.data.clip_samples import ClipSamples
 from ivs_jax.data.scribble_samples import ScribbleSamples
-from ivs_jax.data.sets import Part, open_set
+from ivs_jax.data.sets import Davis, Stills
 
-STILLS = tuple(Part(f"stills:stills/{name}") for name in ("voc", "coco", "horses"))
-CLIPS = (Part("davis:davis?split=train&resolution=240p&year=2016"),)
+STILLS = tuple(Stills(f"stills/{name}") for name in ("voc", "coco", "horses"))
+CLIPS = (Davis("davis", split="train", resolution="240p", year="2016"),)
 
 
-@pytest.mark.parametrize("part", [*STILLS, Part(f"{CLIPS[0].set}&every=8")])
+@pytest.mark.parametrize("part", [*STILLS, replace(CLIPS[0], every=8)])
 def test_click_samples(shared_data, part):
     sampler = ClickSamples((part,), size=96, strategy="mixed").open(shared_data)
     for seed in range(3):
@@ -39,6 +40,6 @@ def test_clips_and_scribbles(shared_data):
 
 
 def test_the_listed_sequences_are_there(shared_data):
-    clips: Any = open_set(CLIPS[0].set, shared_data)
+    clips: Any = CLIPS[0].open(shared_data)
     assert len(clips) == 24 and sum(len(clip) for clip in clips) == 1673
     assert clips[0].size == (243, 432) and set(np.unique(clips[0].labels(0))) == {0, 1}

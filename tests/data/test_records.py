@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ivs_jax.data.sets import open_set
+from ivs_jax.data.sets import Built
 
 tfds: Any = pytest.importorskip("tensorflow_datasets", reason="the extra `data` is not installed")
 
@@ -55,9 +55,9 @@ def data(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("query", ["", "?cached=true"])
-def test_stills_come_decoded_and_errors_name_set_and_record(data, query):
-    stills: Any = open_set(f"tfds:photos/train{query}", data)
+@pytest.mark.parametrize("cached", [False, True])
+def test_stills_come_decoded_and_errors_name_set_and_record(data, cached):
+    stills: Any = Built("photos/train", cached=cached).open(data)
     assert len(stills) == 2
     good = next(i for i in range(2) if _readable(stills, i))  # builders shuffle
     assert stills[good].image.shape == (6, 8, 3) and (stills[good].labels == 5).all()
@@ -72,26 +72,26 @@ def _readable(stills, index):
         return False
 
 
-@pytest.mark.parametrize("query", ["", "?cached=true"])
-def test_clips_know_which_frames_are_annotated(data, query):
-    clips: Any = open_set(f"tfds:videos/train{query}", data)
+@pytest.mark.parametrize("cached", [False, True])
+def test_clips_know_which_frames_are_annotated(data, cached):
+    clips: Any = Built("videos/train", cached=cached).open(data)
     clip = clips[0]
-    assert (clip is clips[0]) == bool(query)
+    assert (clip is clips[0]) == cached
     assert (len(clips), len(clip), clip.size, clip.annotated) == (1, 3, (6, 8), (0, 2))
     assert (clip.labels(2) == 2).all() and clip.labels(1) is None and "bear" in clip.name
-    stills: Any = open_set("tfds:videos/train?every=1", data)
+    stills: Any = Built("videos/train", every=1).open(data)
     assert [int(np.max(still.labels)) for still in stills] == [1, 2]
 
 
 @pytest.mark.parametrize(
-    ("spec", "message"),
+    ("named", "message"),
     [
-        ("tfds:nothing/train", "tfds/nothing: no built set, expected the folder of ivs data build"),
-        ("tfds:photos/test", "photos.*: no split 'test', expected one of train"),
-        ("tfds:others/train", r"others: features \['name', 'text'\], expected image or frames"),
-        ("tfds:photos/train?every=2", "every= is for clips, these are stills"),
+        (Built("nothing/train"), "tfds/nothing: no built set, expected the folder of ivs data"),
+        (Built("photos/test"), "photos.*: no split 'test', expected one of train"),
+        (Built("others/train"), r"others: features \['name', 'text'\], expected image or frames"),
+        (Built("photos/train", every=2), "every is for clips, these are stills"),
     ],
 )
-def test_what_cannot_be_opened_is_named(data, spec, message):
+def test_what_cannot_be_opened_is_named(data, named, message):
     with pytest.raises(ValueError, match=message):
-        open_set(spec, data)
+        named.open(data)

@@ -3,11 +3,11 @@ import pytest
 
 from ivs_jax.data.clip_samples import ClipSamples
 from ivs_jax.data.scribble_samples import ScribbleSamples
-from ivs_jax.data.sets import Part
+from ivs_jax.data.sets import Clips, Stills
 from tests.data.scenes import Moving, mixture, two_disks
 
 SIZE = 96
-CLIPS = ClipSamples(stills=(Part("s"),), clips=(Part("c"),), real=0.5, size=SIZE, length=3)
+CLIPS = ClipSamples(stills=(Stills("s"),), clips=(Clips("c"),), real=0.5, size=SIZE, length=3)
 
 
 def _samples(count=20, **options):
@@ -44,6 +44,6 @@ def test_background_scribbles_come_as_often_as_asked_and_off_the_object(negative
 
 
 def test_several_objects_are_refused():
-    clips = ClipSamples(stills=(Part("s"),), real=0.0, objects=(0.5, 0.5))
+    clips = ClipSamples(stills=(Stills("s"),), real=0.0, objects=(0.5, 0.5))
     with pytest.raises(ValueError, match=r"scribbles mark one object, found .*\(0.5, 0.5\)"):
         ScribbleSamples(clips)

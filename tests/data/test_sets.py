@@ -1,10 +1,15 @@
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from ivs_jax.data.clips import DavisClips, FolderClips
-from ivs_jax.data.sets import Mixture, Part, open_mixture, open_set
-from ivs_jax.data.stills import FolderStills
+from ivs_jax.data.clips import FileClips
+from ivs_jax.data.sets import Built, Clips, Davis, Mixture, Stills, open_mixture
+from ivs_jax.data.stills import FileStills
+
+TRAIN = Davis("davis", split="train")
 
 
 @pytest.fixture
@@ -27,7 +32,7 @@ def data(tmp_path):
 
 
 def test_folders_of_sequences_open(data):
-    image, mask = Image.new("RGB", (8, 6)), Image.new("L", (8, 6), 255)
+    image, mask = Image.new("RGB", (8, 6)), Image.new("L", (8, 6), 7)
     for name, count in (("b", 3), ("a", 2)):
         for kind, picture in (("frames", image), ("masks", mask)):
             folder = data / "clips" / name / kind
@@ -35,49 +40,50 @@ def test_folders_of_sequences_open(data):
             for number in range(count):
                 picture.save(folder / f"{number}.png")
     (data / "clips/b/masks/1.png").unlink()
-    clips, binary = (FolderClips(data / "clips", binary=flag) for flag in (False, True))
-    assert isinstance(open_set("clips:clips?binary=true&cached=true", data), FolderClips)
+    clips: Any = Clips("clips").open(data)
+    joined: Any = Clips("clips", joined=True, cached=True).open(data)
     assert [(clip.name, len(clip), clip.annotated) for clip in clips] == [
         ("a", 2, (0, 1)),
         ("b", 3, (0, 2)),
     ]
-    for found, value in ((clips, 255), (binary, 1)):
+    for found, value in ((clips, 7), (joined, 1)):
         np.testing.assert_array_equal(found[0].labels(0), np.full((6, 8), value))
     with pytest.raises(ValueError, match="stills: no sequence there, expected <name>/frames"):
-        open_set("clips:stills", data)
+        Clips("stills").open(data)
     for file in (data / "clips/a/masks").iterdir():
         file.unlink()
-    with pytest.raises(ValueError, match=r"a/masks: no mask 0.png \(2 of 2\)"):
-        open_set("clips:clips", data)
+    with pytest.raises(ValueError, match=r"a/masks: no 0.png \(2 of 2 missing\)"):
+        Clips("clips").open(data)
 
 
-def test_names_open_sets(data):
-    stills, clips = open_set("stills:stills/s", data), open_set("davis:davis?split=train", data)
-    assert isinstance(stills, FolderStills) and len(stills) == 2
-    assert isinstance(clips, DavisClips) and len(clips[0]) == 4
-    frames = open_set("davis:davis?split=train&every=3&cached=true", data)
+def test_sets_open(data):
+    stills, clips = Stills("stills/s").open(data), TRAIN.open(data)
+    assert isinstance(stills, FileStills) and len(stills) == 2
+    assert isinstance(clips, FileClips) and len(clips[0]) == 4
+    frames = replace(TRAIN, every=3, cached=True).open(data)
     assert len(frames) == 2 and frames[0] is frames[0]
-    assert open_set("stills:stills/s?cached=true", data)[0] is not stills[0]
+    assert Stills("stills/s", cached=True).open(data)[0] is not stills[0]
+
+
+def test_a_set_shows_itself_as_a_recipe_writes_it():
+    assert str(Stills("stills/s")) == "Stills('stills/s')"
+    assert str(replace(TRAIN, every=8, share=0.5)) == (
+        "Davis('davis', share=0.5, every=8, split='train')"
+    )
 
 
 @pytest.mark.parametrize(
-    ("spec", "message"),
+    ("named", "message"),
     [
-        ("stills/s", "unknown kind, expected stills:FOLDER .* or davis:F.* or tfds:NAME/SPLIT"),
-        ("coco:x", "unknown kind"),
-        ("davis:davis", r"no split, expected davis:FOLDER\?split"),
-        ("davis:davis?split=train&size=3", "unknown option 'size', expected cached, every"),
-        ("davis:davis?split=train&every=0", "every is '0', expected a number from 1"),
-        ("davis:davis?split=train&sparse=yes", "sparse is 'yes', expected true or false"),
-        ("stills:stills/s?every=2", "unknown option 'every'"),
-        ("davis:davis?split=test", r"test\.txt: the list of sequences is missing"),
-        ("stills:stills/none", "none/images: no JPEG or PNG image"),
-        ("tfds:sbd", "no split, expected tfds:NAME/SPLIT"),
+        (replace(TRAIN, every=0), "every is 0, expected a number from 1"),
+        (replace(TRAIN, split="test"), r"no list of the split 'test', expected .*test\.txt"),
+        (Stills("stills/none"), "none/images: no such folder"),
+        (Built("sbd"), r"Built\('sbd'\): no split, expected NAME/SPLIT"),
     ],
 )
-def test_bad_names_are_explained(data, spec, message):
+def test_what_cannot_be_opened_is_explained(data, named, message):
     with pytest.raises(ValueError, match=message):
-        open_set(spec, data)
+        named.open(data)
 
 
 def test_mixtures_draw_sets_by_their_share_and_elements_evenly():
@@ -88,13 +94,15 @@ def test_mixtures_draw_sets_by_their_share_and_elements_evenly():
 
 
 def test_mixtures_hold_sets_of_one_kind(data):
-    parts = (Part("stills:stills/s"), Part("davis:davis?split=train&every=1", 0.5))
+    parts = (Stills("stills/s"), replace(TRAIN, every=1, share=0.5))
     mixture = open_mixture(parts, data, "stills")
     assert mixture.shares == (1.0, 0.5) and [len(s) for s in mixture.sets] == [2, 4]
-    with pytest.raises(ValueError, match="split=train: a set of clips, expected stills .every=8"):
-        open_mixture((Part("davis:davis?split=train"),), data, "stills")
-    with pytest.raises(ValueError, match="stills/s: a set of stills, expected clips"):
-        open_mixture((Part("stills:stills/s"),), data, "clips")
+    with pytest.raises(
+        ValueError, match="split='train'.: a set of clips, expected stills .every=8"
+    ):
+        open_mixture((TRAIN,), data, "stills")
+    with pytest.raises(ValueError, match="stills/s'.: a set of stills, expected clips"):
+        open_mixture((Stills("stills/s"),), data, "clips")
 
 
 @pytest.mark.parametrize(

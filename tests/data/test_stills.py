@@ -1,10 +1,15 @@
 import pickle
+from functools import partial
+from io import BytesIO
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from ivs_jax.data.stills import FolderStills, instance_ids, read_still
+from ivs_jax.data.layouts.masks import read_ids
+from ivs_jax.data.layouts.tree import StillFiles
+from ivs_jax.data.sets import Stills
+from ivs_jax.data.stills import decode_labels, instance_ids, read_still
 
 
 def _image(path, *, size=(6, 8), value=100):
@@ -33,14 +38,14 @@ def _tree(folder):
 
 
 def test_pairs_come_sorted_with_palette_indices_as_labels(tmp_path):
-    stills = FolderStills(_tree(tmp_path / "tiny"))
+    _tree(tmp_path / "tiny")
+    stills = Stills("tiny").open(tmp_path)
     assert [round(s.image.mean(), -1) for s in stills] == [50, 0, 100]  # a, b, c
     for still in stills:
         assert still.source == "tiny"
         assert still.image.shape == (6, 8, 3) and still.image.dtype == np.uint8
         assert still.labels.dtype == np.uint8
         assert np.unique(still.labels).tolist() == [0, 7, 255]
-    assert FolderStills(tmp_path / "tiny", source="other")[0].source == "other"
     assert len(stills) == 3 and len(stills[1:]) == 2 and stills[-1].image.mean() > 90
     with pytest.raises(IndexError):
         stills[3]
@@ -49,35 +54,44 @@ def test_pairs_come_sorted_with_palette_indices_as_labels(tmp_path):
 @pytest.mark.parametrize("cached", [True, False])
 def test_a_set_reads_lazily_and_remembers_only_if_asked(tmp_path, cached):
     folder = _tree(tmp_path)
-    stills = FolderStills(folder, cached=cached)
+    stills = Stills(".", cached=cached).open(tmp_path)
     (folder / "masks" / "c.png").write_bytes(b"")
     first = stills[0]  # the broken file is another one
     assert (stills[0].image is first.image) == cached
     copy = pickle.loads(pickle.dumps(stills))  # as a worker process gets it: empty
     assert copy[0].image is not first.image
-    with pytest.raises(ValueError, match=r"c\.png: cannot be read"):
+    with pytest.raises(ValueError, match=r"c\.png: not a readable mask"):
         stills[2]
 
 
 def test_a_missing_mask_is_named(tmp_path):
     folder = _tree(tmp_path)
     (folder / "masks" / "b.png").unlink()
-    with pytest.raises(ValueError, match=r"masks: no mask for b\.jpg \(1 in all\)"):
-        FolderStills(folder)
+    message = r"masks/b\.png: no such file, expected for .*b\.jpg \(1 in all\)"
+    with pytest.raises(ValueError, match=message):
+        Stills(".").open(tmp_path)
+    (folder / "images" / "b.jpg").unlink()
+    (folder / "images" / "c.jpeg").unlink()  # a mask without its image is not in the set
+    assert len(Stills(".").open(tmp_path)) == 1
 
 
 @pytest.mark.parametrize("make", [True, False])
 def test_a_folder_without_images_is_named(tmp_path, make):
     if make:
         (tmp_path / "images").mkdir()
-    with pytest.raises(ValueError, match=r"images: no JPEG or PNG image"):
-        FolderStills(tmp_path)
+        (tmp_path / "masks").mkdir()
+    with pytest.raises(ValueError, match=r"images: no (image found|such folder), expected"):
+        Stills(".").open(tmp_path)
+
+
+def _read(image, mask):
+    return read_still(StillFiles("one", image, mask, partial(read_ids, mask)), source="s")
 
 
 def test_different_sizes_are_named_with_both_sizes(tmp_path):
     image, mask = _image(tmp_path / "i.png"), _mask(tmp_path / "m.png", size=(8, 6))
     with pytest.raises(ValueError, match=r"m\.png: mask is \(8, 6\).*i\.png is \(6, 8\)"):
-        read_still(image, mask, source="s")
+        _read(image, mask)
 
 
 @pytest.mark.parametrize("broken", ["i.jpg", "m.png"])
@@ -87,20 +101,27 @@ def test_a_corrupt_or_truncated_file_is_named(tmp_path, broken, content):
     path = tmp_path / broken
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) * 2 // 3] if content is None else content)
-    with pytest.raises(ValueError, match=f"{broken}: cannot be read"):
-        read_still(image, mask, source="s")
+    with pytest.raises(ValueError, match=f"{broken}: (cannot be read|not a readable mask)"):
+        _read(image, mask)
 
 
 def test_an_absent_file_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"m\.png: cannot be read"):
-        read_still(_image(tmp_path / "i.png"), tmp_path / "m.png", source="s")
+    with pytest.raises(ValueError, match=r"m\.png: no such mask file"):
+        _read(_image(tmp_path / "i.png"), tmp_path / "m.png")
 
 
 @pytest.mark.parametrize("mode", ["RGB", "1", "I;16"])
-def test_a_mask_that_holds_no_ids_is_refused(tmp_path, mode):
-    Image.new(mode, (8, 6)).save(tmp_path / "m.png")
-    with pytest.raises(ValueError, match=r"m\.png: mask has the mode .*expected P"):
-        read_still(_image(tmp_path / "i.png"), tmp_path / "m.png", source="s")
+def test_an_encoded_mask_that_holds_no_ids_is_refused(mode):
+    file = BytesIO()
+    Image.new(mode, (8, 6)).save(file, "PNG")
+    with pytest.raises(ValueError, match=r"m: mask has the mode .*expected P"):
+        decode_labels(file.getvalue(), "m")
+
+
+def test_a_mask_file_whose_colours_are_no_known_ids_is_refused(tmp_path):
+    Image.new("RGB", (8, 6), (9, 8, 7)).save(tmp_path / "m.png")
+    with pytest.raises(ValueError, match=r"m\.png: not the DAVIS palette"):
+        _read(_image(tmp_path / "i.png"), tmp_path / "m.png")
 
 
 def test_instances_count_from_the_smallest_area_without_void():

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from ivs_jax.evaluation.click_dataset import LAYOUTS, open_click_dataset, read_click_mask
+from ivs_jax.data.layouts.image_folder import read_single
+from ivs_jax.evaluation.click_dataset import LAYOUTS, open_click_dataset
 from tests.data.trees import write_mat
 
 BOX = np.zeros((20, 30), bool)
@@ -35,18 +36,19 @@ def two_boxes():
     return ids
 
 
-def test_grabcut(tmp_path):
+@pytest.mark.parametrize("suffix", ["bmp", "png"])
+def test_grabcut(tmp_path, suffix):
     trimap = np.where(BOX, 255, np.where(RIM, 128, 0))
     write(tmp_path / "data_GT" / "banana.JPG", PHOTO)
-    write(tmp_path / "boundary_GT" / "banana.bmp", trimap)
+    write(tmp_path / "boundary_GT" / f"banana.{suffix}", trimap)
     write(tmp_path / "data_GT" / "flower.bmp", PHOTO)
-    write(tmp_path / "boundary_GT" / "flower.bmp", np.where(BOX, 255, 0))
+    write(tmp_path / "boundary_GT" / f"flower.{suffix}", np.where(BOX, 255, 0))
     data = open_click_dataset(tmp_path)
     assert data.name == "GrabCut" and data.names == ("banana", "flower")
     banana, flower = data
     assert same(banana.mask, BOX) and same(banana.ignore, RIM)
     assert (flower.image == PHOTO).all()
-    assert flower.ignore is not None and not flower.ignore.any()
+    assert flower.ignore is None
 
 
 def test_berkeley_with_two_objects_in_an_image(tmp_path):
@@ -62,6 +64,55 @@ def test_berkeley_with_two_objects_in_an_image(tmp_path):
     assert same(data[0].ignore, RIM) and same(data[0].mask, BOX)
     assert [(sample.mask == (ids == i)).all() for i, sample in enumerate(data)][1:] == [True, True]
     assert data.skipped == ()
+
+
+def hard_berkeley(root):
+    """Masks as the four of Berkeley that are no plain trimaps; all have BOX, RIM is ignored."""
+    stray = np.repeat(np.where(BOX, 255, 0)[..., None], 3, axis=-1)
+    stray[0, 0], stray[0, 1], stray[6, 6] = (250, 3, 2), (1, 1, 0), (9, 255, 254)
+    rimmed = stray.copy()
+    rimmed[RIM] = 128
+    masks = {
+        "101087": stray,
+        "163014": rimmed,
+        "376043": np.dstack([stray, np.full(BOX.shape, 255)]),  # with alpha
+        "8023": np.where(BOX, np.where(np.arange(30) % 2, 197, 243), 0),
+    }
+    for name, mask in masks.items():
+        write(root / "images" / f"{name}.jpg", PHOTO)
+        write(root / "masks" / f"{name}.png", mask)
+
+
+@pytest.mark.parametrize("folder", ["Berkeley", "downloads/berkeley"])
+def test_berkeley_is_read_by_the_rule_of_its_authors(tmp_path, folder):
+    root = tmp_path / folder
+    hard_berkeley(root)
+    data = open_click_dataset(root)
+    assert data.name == "Berkeley" and data.skipped == () and len(data) == 4
+    for sample in data:
+        assert same(sample.mask, BOX)
+        assert (sample.name == "163014") == (sample.ignore is not None)
+    assert same(data[1].ignore, RIM)
+
+
+def test_berkeley_under_another_name_is_asked_for(tmp_path):
+    hard_berkeley(tmp_path / "set")
+    guessed = open_click_dataset(tmp_path / "set")
+    for number in range(4):
+        with pytest.raises(ValueError, match=r"\.png: expected .*found .*--layout berkeley"):
+            guessed[number]
+    told = open_click_dataset(tmp_path / "set", layout="berkeley")
+    assert all(same(sample.mask, BOX) for sample in told)
+
+
+def test_a_trimap_with_a_palette_is_read_by_its_colours(tmp_path):
+    write(tmp_path / "data_GT" / "banana.jpg", PHOTO)
+    (tmp_path / "boundary_GT").mkdir()
+    indices = Image.fromarray(np.where(BOX, 2, np.where(RIM, 1, 0)).astype(np.uint8))
+    indices.putpalette([0, 0, 0, 128, 128, 128, 255, 255, 255])
+    indices.save(tmp_path / "boundary_GT" / "banana.png")
+    (banana,) = open_click_dataset(tmp_path)
+    assert same(banana.mask, BOX) and same(banana.ignore, RIM)
 
 
 def test_davis_takes_the_union_of_the_objects(tmp_path):
@@ -110,8 +161,9 @@ def test_sbd_lists_what_it_cannot_use(tmp_path):
     data = open_click_dataset(tmp_path)
     reasons = dict(data.skipped)
     assert data.names == ("good#1", "good#2") and set(reasons) == set(names) - {"good"}
-    assert reasons.pop("none") == "no instance in the image"
-    assert "unseen.jpg: no such image" in reasons.pop("unseen")
+    assert "none.mat: no object in the mask" in reasons.pop("none")
+    assert "unseen.jpg: no such file" in reasons.pop("unseen")
+    assert "absent.mat: no such file" in reasons.pop("absent")
     for name, reason in reasons.items():
         assert f"{name}.mat" in reason and "GTinst.Segmentation" in reason
     (tmp_path / "val.txt").write_text("absent")
@@ -130,7 +182,8 @@ def test_instances_are_objects_only_when_asked_for(tmp_path):
         open_click_dataset(tmp_path)[0]
     data = open_click_dataset(tmp_path, instances=True)
     assert data.names == ("many#2", "many#4")
-    assert dict(data.skipped)["none"] == "mask without object" and "torn" in dict(data.skipped)
+    reasons = dict(data.skipped)
+    assert "none.png: no object in the mask" in reasons["none"] and "torn" in reasons
     for sample, number in zip(data, (2, 4), strict=True):
         assert (sample.mask == (ids == number)).all() and (sample.ignore == (ids == 255)).all()
     write(tmp_path / "davis" / "img" / "a.png", PHOTO)
@@ -153,22 +206,21 @@ def test_values_of_a_single_mask(tmp_path, values, object_value, ignored):
     grey = np.resize(np.array(values, np.uint8), (4, 6))
     for name in ("mask.png", "mask.bmp"):
         write(tmp_path / name, grey)
-        mask, ignore = read_click_mask(tmp_path / name)
-        assert (mask == (grey == object_value)).all()
-        assert ignore is None if ignored is None else (ignore == (grey == ignored)).all()
+        labels = read_single(tmp_path / name)
+        assert ((labels == 1) == (grey == object_value)).all()
+        assert ((labels == 255) == (grey == (-1 if ignored is None else ignored))).all()
 
 
 def test_a_mask_of_16_bits_keeps_its_ids(tmp_path):
     path = tmp_path / "mask.png"
     Image.fromarray(np.where(BOX, 300, 0).astype(np.uint16)).save(path)
-    mask, _ = read_click_mask(path)
-    assert (mask == BOX).all()
+    assert (read_single(path) == BOX).all()
 
 
 def test_a_colour_mask_is_an_error_where_ids_are_expected(tmp_path):
     write(tmp_path / "mask.png", PHOTO)
     with pytest.raises(ValueError, match=r"mask.png: expected a grey or index mask, found colours"):
-        read_click_mask(tmp_path / "mask.png")
+        read_single(tmp_path / "mask.png")
 
 
 def test_files_without_a_partner_are_listed_and_hidden_ones_ignored(tmp_path):
@@ -178,7 +230,10 @@ def test_files_without_a_partner_are_listed_and_hidden_ones_ignored(tmp_path):
     (root / "masks" / ".DS_Store").write_bytes(b"x")
     data = open_click_dataset(root)
     assert data.name == "set" and data.names == ("one",)
-    assert data.skipped == (("alone", "image without mask"), ("lost", "mask without image"))
+    reasons = dict(data.skipped)
+    assert list(reasons) == ["alone", "lost"]
+    assert "masks/alone.png: no such file, expected for" in reasons["alone"]
+    assert "images/lost.jpg: no such file, expected for" in reasons["lost"]
     write(root / "masks" / "one.bmp", BOX)
     with pytest.raises(ValueError, match=r"one.png: same name as one.bmp"):
         open_click_dataset(root)
@@ -214,7 +269,9 @@ def test_a_layout_that_is_unknown_absent_or_not_the_only_one(tmp_path):
         assert open_click_dataset(tmp_path, layout=layout).names == ("a",)
     with pytest.raises(ValueError, match=r"sbd has img, inst, val.txt, no inst in gt, images, img"):
         open_click_dataset(tmp_path, layout="sbd")
-    with pytest.raises(ValueError, match="layout 'voc': expected one of grabcut, davis, masks"):
+    with pytest.raises(
+        ValueError, match="layout 'voc': expected one of grabcut, berkeley, davis, masks"
+    ):
         open_click_dataset(tmp_path, layout="voc")
 
 
@@ -224,4 +281,4 @@ def test_the_command_line_offers_every_layout(capsys):
     with pytest.raises(SystemExit):
         main(["eval", "noc", "--help"])
     text = capsys.readouterr().out
-    assert all(layout.name in text for layout in LAYOUTS)
+    assert all(layout in text for layout in LAYOUTS)

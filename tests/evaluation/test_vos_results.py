@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from ivs_jax.cli import main
-from ivs_jax.evaluation.davis import open_davis, open_pair, read_split
+from ivs_jax.data.layouts.davis import davis_sequences, find_list
+from ivs_jax.evaluation.davis import open_davis, open_pair
 from ivs_jax.evaluation.vos import run_vos
 from ivs_jax.evaluation.vos_results import open_results, score_results
 from ivs_jax.io import write_palette_png
@@ -152,13 +153,13 @@ def test_lists_of_all_editions(tmp_path):
         (lists / folder).mkdir(parents=True)
         (lists / folder / "val.txt").write_text(f"of{folder}\n")
         expected = [f"of{folder}"]  # each later one is taken before the earlier ones
-        assert read_split(tmp_path, "val") == expected
-    assert read_split(tmp_path, "val", year="2016") == ["of2016"]
+        assert [one.name for one in davis_sequences(tmp_path)] == expected
+    assert [one.name for one in davis_sequences(tmp_path, year="2016")] == ["of2016"]
     (lists / "2016" / "val.txt").unlink()
-    assert read_split(tmp_path, "val", year="2016") == ["of480p"]
+    assert find_list(tmp_path, "val", year="2016") == lists / "480p" / "val.txt"
     (lists / "2017" / "val.txt").unlink()
     with pytest.raises(ValueError, match="no list of the split 'val', expected .*2017/val.txt"):
-        read_split(tmp_path, "val", year="2017")
+        find_list(tmp_path, "val", year="2017")
 
 
 def test_what_is_wrong_is_named(tmp_path):

@@ -1,12 +1,15 @@
 """Recipes as data, and those of experiments/: they load, fit together and say what they are."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ivs_jax.cli.train import parse_train
 from ivs_jax.data import click_samples, clip_samples
+from ivs_jax.data.sets import Davis, Stills
 from ivs_jax.training.recipe import Stage, load_recipe, write_recipe
 from ivs_jax.training.run import check_fit
 from ivs_jax.training.validation import first_batch
@@ -96,3 +99,21 @@ def test_what_has_changed_is_found_in_nested_settings(tmp_path):
     changed = write_recipe(path, dataclasses.replace(RECIPE, optimiser=optimiser, steps=30))
     assert sorted(changed) == ["optimiser.rates.decoder 0.5 -> 0.25", "steps 12 -> 30"]
     assert write_recipe(path, RECIPE)[0].startswith("steps 30 -> 12")
+
+
+def test_every_setting_of_a_set_is_a_flag_and_is_recorded(tmp_path):
+    file, path = str(EXPERIMENTS / "click_small.py"), tmp_path / "recipe.json"
+    write_recipe(path, parse_train([file]).settings)
+    before = json.loads(path.read_text())["samples"]["stills"]
+    assert [one["kind"] for one in before] == ["Stills", "Stills", "Stills", "Davis"]
+    assert before[3]["resolution"] == "240p" and before[3]["every"] == 8
+    first, last = "--samples.stills.0.", "--samples.stills.3."
+    changed = [f"{first}name", "own", f"{first}share", "0.9", f"{first}no-cached"]
+    changed += [f"{last}split", "val", f"{last}year", "None", f"{last}every", "2"]
+    recipe = parse_train([file, *changed]).settings
+    assert recipe.samples.stills[0] == Stills("own", share=0.9)
+    assert recipe.samples.stills[3] == Davis(
+        "davis", split="val", resolution="240p", every=2, cached=True, share=0.12
+    )
+    found = write_recipe(path, recipe)
+    assert "samples.stills.3.year 2016 -> None" in found and len(found) == 6

@@ -1,4 +1,4 @@
-"""Data sets as TFDS builders: one file a set, array_record files, no TensorFlow.
+"""Published trees as TFDS sets: array_record files, no TensorFlow.
 
-`registry` names them, `build` writes one below `DATA/tfds`, `built` reads what was written.
+`build` writes a tree of `data.layouts` below `DATA/tfds`, `built` reads what was written.
 """

@@ -1,19 +1,15 @@
-"""What all builders share: the tree is found and checked, bad records stop or are listed.
-
-A set is a subclass of `StillBuilder` or `ClipBuilder` that says where its tree starts, which file
-or folder lists each split, and what one record is made of.
-"""
+"""TFDS builders of the published trees: bad records stop the build or are listed."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import tensorflow_datasets as tfds
 
-from ivs_jax.data.builders.encoded import Rule, Size, ids, image_bytes, mask_bytes
-from ivs_jax.data.files import listing
-from ivs_jax.io.images import list_images
+from ivs_jax.data.builders.encoded import Size, image_bytes, mask_bytes
+from ivs_jax.data.layouts.tree import ClipFolders, ClipTree, StillFiles, StillTree
 
 Record = dict[str, Any]
 Example = tuple[str, Callable[[], Record]]  # its name, and what reads and checks its files
@@ -30,36 +26,25 @@ class Skipped(NamedTuple):
 
 
 class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Writes one data set as array_record files.
-
-    Attributes of a subclass:
-      MANUAL_DOWNLOAD_INSTRUCTIONS: where the files are from, and the tree that is expected.
-      ROOTS: folders of manual_dir in which the tree may start; the first that fits is taken.
-      PARTS: what the tree must have.
-      SPLITS: split -> file or folder that lists it; a split without it is left out.
-      RESOLUTION: folder of frames of this resolution, for sets that have several; else empty.
-    """
+    """Writes the splits of one tree as array_record files; a subclass makes the records."""
 
     VERSION = tfds.core.Version("1.0.0")
-    ROOTS: tuple[str, ...] = ("",)
-    PARTS: tuple[str, ...] = ()
-    SPLITS: dict[str, str] = {}
-    RESOLUTION = ""
-    FEATURES: dict[str, Any] = {}
     # Nothing is downloaded; TFDS would look for a list of checksums with a package it does not ask
     # for (importlib_resources).
     url_infos: dict[str, Any] = {}
 
     def __init_subclass__(cls, **options: Any) -> None:
-        # TFDS has sets of its own with some of these names: ours stay out of its registry.
+        # TFDS has sets of its own: ours stay out of its registry.
         super().__init_subclass__(skip_registration=True, **options)  # type: ignore[call-arg]
 
     def __init__(
         self,
+        tree: Any,
+        root: Path,
+        lists: Mapping[str, Path],
         *,
         data_dir: Path,
-        name: str = "",
-        splits: Sequence[str] = (),
+        name: str,
         resolution: str = "",
         skip_bad: bool = False,
         progress: Callable[[int, int], None] = lambda done, total: None,
@@ -67,67 +52,43 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         """Prepares to write `data_dir/name/VERSION`.
 
         Args:
-          name: of the set that is made; empty for the builder's own.
-          splits: which ones to make; empty for all that are there.
-          resolution: instead of RESOLUTION.
+          tree: reader of the files, see `data.layouts`.
+          root: where the tree starts.
+          lists: split -> the file or folder that lists it.
+          name: of the set that is made.
+          resolution: instead of the tree's, where it has several.
           skip_bad: leave out records that cannot be used and list them in `skipped`.
           progress: called with (done, total) records of a split.
         """
-        if name:
-            if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-                raise ValueError(f"name {name!r}: expected small letters, digits and _, e.g. duts")
-            self.name = name
-        if resolution and not self.RESOLUTION:
-            raise ValueError(f"{self.name}: has no resolutions to choose from, got {resolution!r}")
-        self.resolution = resolution or self.RESOLUTION
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            raise ValueError(f"name {name!r}: expected small letters, digits and _, e.g. duts")
+        usual = getattr(tree, "resolution", "")
+        if resolution and not usual:
+            raise ValueError(f"{name}: has no resolutions to choose from, got {resolution!r}")
+        self.name, self.tree, self.resolution = name, tree, resolution or usual
         self.skipped: list[Skipped] = []
-        self._wanted, self._skip_bad, self._progress = tuple(splits), skip_bad, progress
+        self._root, self._lists = root, dict(lists)
+        self._skip_bad, self._progress = skip_bad, progress
         super().__init__(data_dir=data_dir)
 
-    def examples(self, root: Path, listed: Path) -> list[Example]:
+    def features(self) -> dict[str, Any]:
+        """What a record holds besides its name."""
+        raise NotImplementedError
+
+    def examples(self, listed: Path) -> list[Example]:
         """The records of the split that `listed` lists, in order."""
         raise NotImplementedError
 
-    def root(self, manual_dir: Path) -> Path:
-        """Where the tree starts. Raises ValueError saying what is missing and where to get it."""
-        for part in self.ROOTS:
-            root = manual_dir / part
-            if all((root / inner).exists() for inner in self.PARTS) and self.splits_of(root):
-                return root
-        missing = [inner for inner in self.PARTS if not (manual_dir / inner).exists()]
-        what = missing[0] if missing else f"list of a split ({', '.join(self.SPLITS.values())})"
-        raise ValueError(
-            f"{manual_dir}: no {what}, found {listing(manual_dir)}. "
-            f"{self.name} needs {self.MANUAL_DOWNLOAD_INSTRUCTIONS}"
-        )
-
-    def splits_of(self, root: Path) -> dict[str, Path]:
-        """Every split that is there, and what lists it."""
-        return {s: root / path for s, path in self.SPLITS.items() if (root / path).exists()}
-
-    def chosen_splits(self, root: Path) -> dict[str, Path]:
-        """The splits to make. Raises ValueError for one that is not there."""
-        found = self.splits_of(root)
-        for split in self._wanted:
-            if split not in found:
-                known = ", ".join(found)
-                raise ValueError(f"{root}: no split {split!r} of {self.name}, found {known}")
-        return {split: found[split] for split in self._wanted or found}
-
     def _info(self) -> tfds.core.DatasetInfo:
-        features = tfds.features.FeaturesDict({"name": TEXT} | self.FEATURES)
+        features = tfds.features.FeaturesDict({"name": TEXT} | self.features())
         return tfds.core.DatasetInfo(builder=self, features=features, disable_shuffling=True)
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, Record]]]:
-        root = self.root(Path(dl_manager.manual_dir))
-        chosen = self.chosen_splits(root)
-        return {s: self._generate_examples(root, s, path) for s, path in chosen.items()}
+        return {s: self._generate_examples(s, listed) for s, listed in self._lists.items()}
 
-    def _generate_examples(
-        self, root: Path, split: str, listed: Path
-    ) -> Iterator[tuple[int, Record]]:
+    def _generate_examples(self, split: str, listed: Path) -> Iterator[tuple[int, Record]]:
         where, good = f"{self.name}/{split}", 0
-        examples = self.examples(root, listed)
+        examples = self.examples(listed)
         for number, (name, read) in enumerate(examples):
             try:
                 record = read()
@@ -146,57 +107,61 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 class StillBuilder(Builder):
     """Records `{"name", "image": JPEG or PNG, "labels": PNG of ids}`."""
 
-    FEATURES = {"image": TEXT, "labels": TEXT}
+    tree: StillTree
 
-    def pair(self, image: Path, mask: Path, rule: Rule = ids) -> Record:
-        """The record of one image and its mask; ValueError if it has no object."""
-        data, size = image_bytes(image)
-        return self.still(data, *mask_bytes(mask, size, rule), where=mask)
+    def features(self) -> dict[str, Any]:
+        return {"image": TEXT, "labels": TEXT}
 
-    def still(self, image: bytes, labels: bytes, has_object: bool, *, where: object) -> Record:
-        """The record of encoded bytes; a ValueError starts with `where`."""
+    def examples(self, listed: Path) -> list[Example]:
+        stills = self.tree.stills(self._root, listed)
+        return [(still.name, partial(self._record, still)) for still in stills]
+
+    def _record(self, still: StillFiles) -> Record:
+        if lost := still.lost():
+            raise ValueError(lost)
+        image, size = image_bytes(still.image)
+        labels, has_object = mask_bytes(still.mask, still.labels(), size)
         if not has_object:
-            raise ValueError(f"{where}: no object in the mask")
+            raise ValueError(f"{still.mask}: no object in the mask")
         return {"image": image, "labels": labels}
 
 
 class ClipBuilder(Builder):
-    """Records `{"name", "frames": [JPEG or PNG], "labels": [PNG of ids, b"" = not annotated]}`."""
+    """Records `{"name", "frames": [JPEG or PNG], "labels": [PNG of ids, b"" = not annotated]}`.
 
-    FEATURES = {
-        "frames": tfds.features.Sequence(TEXT),
-        "labels": tfds.features.Sequence(TEXT),
-    }
+    Human scribbles, where the tree has them, are their JSON texts.
+    """
 
-    def clip(self, frames: Path, masks: Path, *, complete: bool, rule: Rule = ids) -> Record:
-        """The record of a folder of frames and one of masks with the same stems.
+    tree: ClipTree
 
-        `complete`: every frame must have a mask. Raises ValueError naming file or folder for
-        frames of several sizes, a mask without a frame, and no object in any mask.
-        """
-        for folder in (frames, masks):
-            if not folder.is_dir():
-                raise ValueError(f"{folder}: no such folder")
-        images = list_images(frames)
-        self._check_names(images, masks, complete=complete)
-        encoded = [image_bytes(image) for image in images]
+    def features(self) -> dict[str, Any]:
+        names = ("frames", "labels", *(["scribbles"] if self.tree.scribbled else []))
+        return {name: tfds.features.Sequence(TEXT) for name in names}
+
+    def examples(self, listed: Path) -> list[Example]:
+        clips = self.tree.clips(self._root, listed, self.resolution)
+        return [(clip.name, partial(self._record, clip)) for clip in clips]
+
+    def _record(self, clip: ClipFolders) -> Record:
+        """Raises ValueError also for frames of several sizes, and a mask without a frame."""
+        files = clip.files()
+        wanted = {f"{frame.stem}.png" for frame in files.frames}
+        if lost := sorted({mask.name for mask in clip.masks.glob("*.png")} - wanted):
+            raise ValueError(f"{clip.masks / lost[0]}: a mask without frame ({len(lost)} in all)")
+        encoded = [image_bytes(frame) for frame in files.frames]
         first: Size = encoded[0][1]
         labels, objects = [], False
-        for image, (_, size) in zip(images, encoded, strict=True):
+        for frame, mask, (_, size) in zip(*files, encoded, strict=True):
             if size != first:
-                raise ValueError(f"{image}: the frame is {size}, the first is {first} (H, W)")
-            mask = masks / f"{image.stem}.png"
-            data, found = mask_bytes(mask, size, rule) if mask.is_file() else (b"", False)
+                raise ValueError(f"{frame}: the frame is {size}, the first is {first} (H, W)")
+            data, found = (
+                (b"", False) if mask is None else mask_bytes(mask, clip.labels(mask), size)
+            )
             labels.append(data)
             objects |= found
         if not objects:
-            raise ValueError(f"{masks}: no object in any mask of the clip")
-        return {"frames": [data for data, _ in encoded], "labels": labels}
-
-    def _check_names(self, images: list[Path], masks: Path, *, complete: bool) -> None:
-        stems = {image.stem for image in images}
-        found = {mask.stem for mask in masks.glob("*.png")}
-        if lost := sorted(found - stems):
-            raise ValueError(f"{masks / lost[0]}.png: a mask without frame ({len(lost)} in all)")
-        if complete and (missing := sorted(stems - found)):
-            raise ValueError(f"{masks}: no {missing[0]}.png ({len(missing)} missing)")
+            raise ValueError(f"{clip.masks}: no object in any mask of the clip")
+        record: Record = {"frames": [data for data, _ in encoded], "labels": labels}
+        if self.tree.scribbled:
+            record["scribbles"] = self.tree.scribbles(self._root, clip.name)
+        return record

@@ -7,7 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from ivs_jax.data.builders.registry import builder_class
+from ivs_jax.data.layouts.published import TREES
+from ivs_jax.data.layouts.tree import ClipTree, StillTree
 
 if TYPE_CHECKING:
     from ivs_jax.data.builders.base import Builder
@@ -29,19 +30,27 @@ def build(
     """Writes `data/tfds/<name>/<version>`, whole or not at all, and returns its builder.
 
     Args:
-      kind: one of `BUILDERS`.
+      kind: one of `TREES`.
       manual_dir: the files as published.
       name: of the set; default: the kind.
-      splits, resolution, skip_bad, progress: see `Builder`. What was skipped is in `.skipped` and
-        in `skipped.txt` of the set's folder.
+      splits: which ones to make; empty for all that are there.
+      resolution, skip_bad, progress: see `Builder`. What was skipped is in `.skipped` and in
+        `skipped.txt` of the set's folder.
 
     Raises ValueError naming set and file: the tree is not the one expected, a record is bad (unless
     `skip_bad`), a split is empty, or the set is built already.
     """
-    builder = builder_class(kind)(
+    if kind not in TREES:
+        raise ValueError(f"no data set {kind!r}, expected one of {', '.join(TREES)}")
+    tree = TREES[kind]
+    make = _builder_class(tree)
+    root = tree.root(manual_dir)
+    builder = make(
+        tree,
+        root,
+        tree.chosen(root, splits),
         data_dir=data / FOLDER,
         name=name or kind,
-        splits=splits,
         resolution=resolution,
         skip_bad=skip_bad,
         progress=progress,
@@ -51,16 +60,20 @@ def build(
             f"{builder.data_path}: {builder.name} is built already; remove this folder to build it "
             "again, or give another --name"
         )
-    builder.chosen_splits(builder.root(manual_dir))  # before TFDS makes folders
     import tensorflow_datasets as tfds  # is there: the builder is made of it
 
     tfds.disable_progress_bar()
     with TemporaryDirectory() as downloads, redirect_stdout(StringIO()):
-        config = tfds.download.DownloadConfig(manual_dir=manual_dir)
-        builder.download_and_prepare(
-            download_dir=downloads, download_config=config, file_format="array_record"
-        )
+        builder.download_and_prepare(download_dir=downloads, file_format="array_record")
     if builder.skipped:
         lines = [f"{split}\t{name}\t{reason}\n" for split, name, reason in builder.skipped]
         (Path(builder.data_path) / "skipped.txt").write_text("".join(lines), encoding="utf-8")
     return builder
+
+
+def _builder_class(tree: StillTree | ClipTree) -> "type[Builder]":
+    try:
+        from ivs_jax.data.builders.base import ClipBuilder, StillBuilder
+    except ModuleNotFoundError as error:
+        raise ValueError(f"data sets need {error.name}: pip install 'ivs_jax[data]'") from error
+    return StillBuilder if isinstance(tree, StillTree) else ClipBuilder

@@ -1,28 +1,28 @@
 """YouTube-VOS: 3,471 training and 474 or 507 validation clips, every fifth frame annotated."""
 
-from functools import partial
 from pathlib import Path
 
-from ivs_jax.data.builders.base import ClipBuilder, Example
+from ivs_jax.data.layouts.masks import read_ids
+from ivs_jax.data.layouts.tree import ClipFolders, ClipTree, named_folders
 
 
-class YoutubeVos(ClipBuilder):
+class YoutubeVos(ClipTree):
     """`valid` has the mask of each object's first frame only."""
 
-    MANUAL_DOWNLOAD_INSTRUCTIONS = (
+    name = "youtube_vos"
+    source = (
         "train.zip and valid.zip of 2018 or 2019 from youtube-vos.org/dataset/vos (an account is "
         "needed): train/JPEGImages/CLIP/00000.jpg, train/Annotations/CLIP/00000.png, and the same "
         "in valid/."
     )
-    ROOTS = ("", "YouTubeVOS", "youtube_vos")
-    SPLITS = {"train": "train/JPEGImages", "valid": "valid/JPEGImages"}
+    roots = ("", "YouTubeVOS", "youtube_vos")
+    splits = {"train": "train/JPEGImages", "valid": "valid/JPEGImages"}
 
-    def examples(self, root: Path, listed: Path) -> list[Example]:
+    def clips(self, root: Path, listed: Path, resolution: str) -> list[ClipFolders]:
         masks = listed.parent / "Annotations"
         if not masks.is_dir():
             raise ValueError(f"{masks}: no such folder beside {listed.name}")
         return [
-            (folder.name, partial(self.clip, folder, masks / folder.name, complete=False))
-            for folder in sorted(listed.iterdir())
-            if folder.is_dir()
+            ClipFolders(name, listed / name, masks / name, read_ids, complete=False)
+            for name in named_folders(listed)
         ]

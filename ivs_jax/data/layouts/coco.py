@@ -9,42 +9,39 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as codes
 
-from ivs_jax.data.builders.base import Example, Record, StillBuilder
-from ivs_jax.data.builders.encoded import Size, image_bytes, label_bytes
-from ivs_jax.data.stills import VOID
+from ivs_jax.data.layouts.masks import VOID
+from ivs_jax.data.layouts.tree import StillFiles, StillTree
 from ivs_jax.io import decode_rle
 
 Annotation = dict[str, Any]
+Size = tuple[int, int]
 
 
-class Coco(StillBuilder):
+class Coco(StillTree):
     """Images with at least one object that is not a crowd; ids in the order of the file."""
 
-    MANUAL_DOWNLOAD_INSTRUCTIONS = (
+    name = "coco"
+    source = (
         "train2017.zip, val2017.zip and annotations_trainval2017.zip from cocodataset.org: "
         "train2017/NAME.jpg, val2017/NAME.jpg, annotations/instances_train2017.json and "
         "instances_val2017.json."
     )
-    ROOTS = ("", "coco")
-    SPLITS = {s: f"annotations/instances_{s}2017.json" for s in ("train", "val")}
-    PARTS = ("annotations",)
+    roots = ("", "coco")
+    parts = ("annotations",)
+    splits = {s: f"annotations/instances_{s}2017.json" for s in ("train", "val")}
 
-    def examples(self, root: Path, listed: Path) -> list[Example]:
+    def stills(self, root: Path, listed: Path) -> list[StillFiles]:
         images, annotations = _read_instances(listed)
         folder = root / listed.stem.removeprefix("instances_")
         if not folder.is_dir():
             raise ValueError(f"{folder}: no such folder, but its list {listed} is there")
-        return [
-            (Path(file := image["file_name"]).stem, partial(self._record, folder / file, image, a))
-            for image in images
-            if _objects(a := annotations[image["id"]])
-        ]
-
-    def _record(self, file: Path, image: dict[str, Any], found: list[Annotation]) -> Record:
-        data, size = image_bytes(file)
-        listed = image["height"], image["width"]
-        labels = _labels(file, listed, found)
-        return self.still(data, *label_bytes(labels, file, size), where=file)
+        found = []
+        for image in images:
+            file, size = folder / image["file_name"], (image["height"], image["width"])
+            if _objects(of_image := annotations[image["id"]]):
+                labels = partial(_labels, file, size, of_image)
+                found.append(StillFiles(file.stem, file, file, labels))
+        return found
 
 
 def _read_instances(file: Path) -> tuple[list[dict[str, Any]], dict[int, list[Annotation]]]:
