@@ -116,7 +116,9 @@ class PromptMaps:
         """
         labels = self.stroke_labels
         around = None if labels is None else near(mask | (labels == number))
-        points = [] if anchor is None else [(*anchor, OBJECT, False)]
+        points: list[tuple[float, float, int, bool]] = []
+        if anchor is not None:
+            points.append((*anchor, OBJECT, False))
         for one in self.pixels:
             own = one.object == number
             if one.click is not None:

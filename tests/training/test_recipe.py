@@ -50,7 +50,8 @@ def test_samples_have_the_shapes_that_the_task_expects(name, monkeypatch):
     for step in (0, *recipe.boundaries()):
         part = recipe.at(step)
         check_fit(part, first_batch(part.samples.open(Path()), seed=0, batch=1))
-    held_out = dataclasses.replace(recipe, samples=recipe.held_out, stages=())
+    task = dataclasses.replace(recipe.task, **recipe.held_out_task)
+    held_out = dataclasses.replace(recipe, task=task, samples=recipe.held_out, stages=())
     check_fit(held_out, first_batch(recipe.held_out.open(Path()), seed=0, batch=1))
 
 
