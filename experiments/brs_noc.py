@@ -18,11 +18,11 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from ivs_jax.allocator import keep_freed_memory
-from ivs_jax.bench.brs import available_modes
+from ivs_jax.bench.brs.run import available_modes
 from ivs_jax.cache import enable_compilation_cache
 from ivs_jax.cli.show import progress_bar
-from ivs_jax.evaluation.noc import open_click_dataset, run_noc
-from ivs_jax.evaluation.report import (
+from ivs_jax.evaluation.noc.run import open_click_dataset, run_noc
+from ivs_jax.evaluation.report.files import (
     device_description,
     markdown_table,
     write_figure,

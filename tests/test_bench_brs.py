@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ivs_jax.bench.brs import available_modes, compare, run_brs
-from ivs_jax.bench.brs_batch import measure_batches
-from ivs_jax.bench.brs_problem import Problem
-from ivs_jax.bench.brs_report import as_markdown, write_report
-from ivs_jax.bench.brs_solvers import OPTAX, OURS, SCIPY, SOLVERS, Solvers, Trace
-from ivs_jax.bench.brs_tasks import Task, make_tasks
+from ivs_jax.bench.brs.batch import measure_batches
+from ivs_jax.bench.brs.problem import Problem
+from ivs_jax.bench.brs.report import as_markdown, write_report
+from ivs_jax.bench.brs.run import available_modes, compare, run_brs
+from ivs_jax.bench.brs.solvers import OPTAX, OURS, SCIPY, SOLVERS, Solvers, Trace
+from ivs_jax.bench.brs.tasks import Task, make_tasks
 from ivs_jax.cli import main
 from ivs_jax.cli.parse import parse_numbers
 from ivs_jax.refine import MODES

@@ -12,7 +12,7 @@ import numpy as np
 
 from ivs_jax.data.drawn_clips import Shape, filling, paint, soft_noise
 from ivs_jax.evaluation.region import iou
-from ivs_jax.evaluation.report import markdown_table
+from ivs_jax.evaluation.report.files import markdown_table
 from ivs_jax.interaction.events import Mask, Propagate
 from ivs_jax.io import encode_rle
 from ivs_jax.session import Engine, start, step

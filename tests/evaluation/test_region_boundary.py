@@ -5,7 +5,7 @@ import pytest
 
 from ivs_jax.evaluation.boundary import boundary_map, boundary_radius, f_measure
 from ivs_jax.evaluation.region import Mean, iou
-from ivs_jax.evaluation.series import Statistics, average, statistics
+from ivs_jax.evaluation.vos.series import Statistics, average, statistics
 from tests.evaluation.plain_scores import plain_boundary, plain_f, plain_iou
 
 

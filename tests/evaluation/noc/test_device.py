@@ -1,0 +1,236 @@
+"""NoC runs on the device against the plain host loop over the same interactor."""
+
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from unittest.mock import Mock
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ivs_jax.evaluation.click_dataset import ClickSample
+from ivs_jax.evaluation.noc.config import deviations
+from ivs_jax.evaluation.noc.device import measure_batches
+from ivs_jax.evaluation.noc.program import longest_run
+from ivs_jax.evaluation.noc.run import run_noc, run_trial
+from ivs_jax.interaction.zoom import widened
+from ivs_jax.models import brs
+from ivs_jax.models.brs import ClickOutput, TapFeatures
+from ivs_jax.session import click
+from ivs_jax.session.click import ClickInteractor
+from ivs_jax.session.protocol import PublishedProtocol
+from tests.tiny import BACKBONE, click_network
+
+MAX_CLICKS, TARGET, BUDGET = 6, 0.92, 6
+
+
+@dataclass(frozen=True)
+class BrightConfig:
+    """What `session.answer` and `session.click` ask of a network's config."""
+
+    threshold: float = 0.49
+    input_size: int = 64
+    maps: str = "brs"
+    radius: float = 5.0
+    taps: tuple[str, ...] = ("f-BRS-B",)
+    flip: bool = False
+
+
+class Bright(nn.Module):
+    """Answers with what is bright within some 18 pixels of an object click and far from others.
+
+    So masks are parts of objects, windows zoom in and are widened, and clicks matter.
+    """
+
+    config: BrightConfig = BrightConfig()
+
+    def encode(self, image):
+        return image
+
+    def features_at(self, features, maps, previous, *, tap="f-BRS-B"):
+        bright = jnp.mean(features, -1, keepdims=True)
+        return TapFeatures(jnp.concatenate([bright, maps, previous[..., None]], -1), features)
+
+    def head(self, tapped, *, tap="f-BRS-B"):
+        bright, own, other, previous = jnp.moveaxis(tapped.x, -1, 0)
+        near = jnp.minimum(25 * (bright - 0.5), 60 * (own - 0.93))
+        logits = near - 40 * nn.relu(other - 0.97) / 0.03 + previous
+        return ClickOutput(logits, logits)
+
+    def predict(self, features, maps, previous):
+        return self.head(self.features_at(features, maps, previous))
+
+
+@pytest.fixture(scope="module", params=["NoBRS", "f-BRS-B"])
+def interactor(request):
+    return ClickInteractor(Bright(), {}, refine=request.param, budget=BUDGET)
+
+
+@pytest.fixture(scope="module")
+def expected(interactor):
+    """The trials of the host loop, by name."""
+    return by_name(run_trial(s, interactor, max_clicks=MAX_CLICKS, target=TARGET) for s in SAMPLES)
+
+
+def by_name(trials):
+    return {trial.name: trial for trial in trials}
+
+
+def measured(samples, interactor, **options):
+    """The trials of the device by name; on one device unless told."""
+    options = {"max_clicks": MAX_CLICKS, "target": TARGET, "batch": 2, **options}
+    options = {"devices": jax.devices()[:1], **options}
+    return by_name(measure_batches(samples, range(len(samples)), interactor, **options))
+
+
+def check(found, expected):
+    assert found.keys() == expected.keys()
+    for name, trial in expected.items():
+        assert found[name].clicks == trial.clicks
+        assert found[name].satisfied == trial.satisfied
+        assert found[name].evaluations == trial.evaluations
+        np.testing.assert_allclose(found[name].ious, trial.ious, atol=1e-6)
+        assert found[name].seconds > found[name].compile_seconds >= 0
+
+
+def sample(name, size, *, long=False, alone=False, ignore=False):
+    """A bright ellipse, and unless it is `alone` something bright that overlaps it."""
+    (height, width), rng = size, np.random.default_rng(int(name))
+    y, x = np.mgrid[:height, :width]
+    reach = (0.45 if long else 0.12) * width
+    mask = ((x - width * 0.45) / reach) ** 2 + ((y - height * 0.5) / 22) ** 2 < 1
+    other = ((x - width * 0.5) / 20) ** 2 + ((y - height * 0.5 + 28) / 20) ** 2 < 1
+    image = rng.integers(0, 90, (height, width, 3), dtype=np.uint8)
+    image[mask if alone else mask | other] += 150
+    return ClickSample(name, image, mask, np.abs(x - width * 0.4) < 8 if ignore else None)
+
+
+SAMPLES = [
+    sample("0", (150, 200), long=True),
+    sample("1", (180, 130)),
+    sample("2", (130, 240), long=True, ignore=True),
+    sample("3", (210, 210), alone=True),
+    sample("4", (129, 140)),
+]
+
+
+def test_a_batch_gives_the_trials_of_the_host_loop(interactor, expected):
+    check(measured(SAMPLES, interactor, together=True), expected)
+
+
+def test_the_samples_need_few_and_many_clicks_and_wider_windows(interactor, expected, monkeypatch):
+    with monkeypatch.context() as patch:
+        spy = Mock(wraps=widened)
+        patch.setattr(click, "widened", spy)
+        run_trial(SAMPLES[2], interactor, max_clicks=2, target=TARGET)
+    assert spy.called
+    counts = [len(trial.ious) for trial in expected.values()]
+    assert min(counts) == 1 and max(counts) == MAX_CLICKS
+    assert any(label == 0 for trial in expected.values() for *_, label in trial.clicks)
+    if interactor.refine != "NoBRS":
+        assert max(max(trial.evaluations) for trial in expected.values()) > 2
+
+
+def test_other_ways_through_the_data_change_nothing():
+    interactor = ClickInteractor(Bright(), {}, refine="NoBRS")
+    expected = by_name(
+        run_trial(s, interactor, max_clicks=MAX_CLICKS, target=TARGET) for s in SAMPLES
+    )
+    assert len(jax.devices()) == 2
+    whole = longest_run(MAX_CLICKS)
+    check(measured(SAMPLES, interactor, together=True, devices=jax.devices()), expected)
+    check(measured(SAMPLES, interactor, together=True, batch=3, turns=whole), expected)
+    check(measured(SAMPLES, interactor, together=True, batch=1), expected)
+    check(measured(SAMPLES, interactor, together=False), expected)
+
+
+def test_nothing_compiles_after_the_first_call(compilations):
+    interactor = ClickInteractor(Bright(), {}, refine="NoBRS")
+    trials = measure_batches(
+        SAMPLES, range(5), interactor, max_clicks=2, target=0.5, batch=2, devices=jax.devices()[:1]
+    )  # frames of one bucket
+    next(trials)
+    with compilations() as compiled:
+        assert len(list(trials)) == 4
+    assert compiled.count == 0
+
+
+def test_the_tiny_network_with_ignored_pixels():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(brs.BACKBONES, "tiny", BACKBONE)
+        network = click_network(jax.random.key(0))
+        interactor = ClickInteractor(*network, refine="NoBRS")
+        run = partial(run_trial, interactor=interactor, max_clicks=3, target=TARGET)
+        expected = by_name(map(run, SAMPLES[2:4]))
+        check(measured(SAMPLES[2:4], interactor, max_clicks=3), expected)
+
+
+def test_run_noc_reports_resumes_and_lists_skipped_objects(tmp_path):
+    plain = ClickInteractor(Bright(), {}, refine="NoBRS")
+    empty = SAMPLES[0]._replace(name="none", mask=np.zeros_like(SAMPLES[0].mask))
+    data = [SAMPLES[1], empty, SAMPLES[3]]
+    options = {"max_clicks": 2, "target": TARGET, "out": tmp_path}
+    host = run_noc(data, plain, **options)
+    rows = (tmp_path / "per_object.csv").read_text().splitlines()
+
+    class Stop(Exception): ...
+
+    def stop(*_):
+        raise Stop
+
+    with pytest.raises(Stop):
+        run_noc(data, plain, batch=2, progress=stop, **options)
+    assert len((tmp_path / "progress.jsonl").read_text().splitlines()) == 2
+    done = []
+    device = run_noc(data, plain, batch=2, progress=lambda *a: done.append(a), **options)
+    assert sorted(name for *_, name in done) == ["1", "3", "none"]
+    assert (device.noc, device.mean_iou) == (host.noc, host.mean_iou)
+    assert device.skipped == host.skipped == [{"name": "none", "reason": "mask without object"}]
+    again = (tmp_path / "per_object.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in again] == [row.split(",")[0] for row in rows]
+
+
+@pytest.mark.parametrize("refine", ["f-BRS-B", "DistMap-BRS"])
+def test_the_published_protocol_starts_where_the_last_click_ended(refine):
+    plain = ClickInteractor(Bright(), {}, refine=refine, budget=BUDGET, published=True)
+    run, samples = partial(run_trial, max_clicks=MAX_CLICKS, target=0.97), SAMPLES[::3]
+    expected = by_name(run(s, PublishedProtocol(plain)) for s in samples)
+    check(measured(samples, PublishedProtocol(plain), target=0.97, together=False), expected)
+    assert [run(s, plain).ious for s in samples] != [trial.ious for trial in expected.values()]
+    assert deviations(PublishedProtocol(plain)) == {"max_evaluations": BUDGET}
+    assert deviations(plain) == {"max_evaluations": BUDGET, "warm_start": False}
+
+
+def test_an_object_does_not_count_the_seconds_of_others():
+    plain = ClickInteractor(Bright(), {}, refine="NoBRS")
+    began = time.perf_counter()
+    found = measured(SAMPLES, plain, target=0.97, batch=1, together=False)
+    assert sum(trial.seconds for trial in found.values()) <= time.perf_counter() - began
+
+
+def test_what_cannot_run_as_a_batch_is_named():
+    interactor = ClickInteractor(Bright(), {}, refine="NoBRS")
+    other: Any = object()
+    with pytest.raises(ValueError, match="batch needs a network .* found object"):
+        run_noc(SAMPLES, other, batch=2)
+    with pytest.raises(ValueError, match="batch must be at least 1, found 0"):
+        run_noc(SAMPLES, interactor, batch=0)
+    with pytest.raises(ValueError, match="batch goes with neither workers nor replay"):
+        run_noc(SAMPLES, interactor, batch=2, workers=2)
+
+
+def test_an_object_whose_answer_is_not_finite_is_skipped_as_by_the_host():
+    class Broken(Bright):
+        def predict(self, features, maps, previous):
+            out = super().predict(features, maps, previous)
+            return out._replace(logits=out.logits * jnp.nan)
+
+    interactor = ClickInteractor(Broken(), {}, refine="NoBRS")
+    (trial,) = measured(SAMPLES[1:2], interactor, batch=1, max_clicks=2).values()
+    assert trial.skipped == "click 1: the network's answer is not finite" and not trial.ious
+    host = run_trial(SAMPLES[1], interactor, max_clicks=2)
+    assert host.skipped and host.skipped.startswith("click 1: ") and "finite" in host.skipped
