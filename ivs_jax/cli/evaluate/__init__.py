@@ -5,9 +5,10 @@ from typing import Annotated
 
 from tyro.conf import subcommand
 
+from ivs_jax.cli.evaluate.compare import COMPARE_EXAMPLES, Compare
 from ivs_jax.cli.evaluate.drawn import DRAWN_EXAMPLES, Drawn
 from ivs_jax.cli.evaluate.interactive import INTERACTIVE_EXAMPLES, Interactive
-from ivs_jax.cli.evaluate.noc import COMPARE_EXAMPLES, NOC_EXAMPLES, Compare, Noc
+from ivs_jax.cli.evaluate.noc import NOC_EXAMPLES, Noc
 from ivs_jax.cli.evaluate.vos import VOS_EXAMPLES, Vos
 
 

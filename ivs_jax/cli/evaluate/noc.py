@@ -1,4 +1,4 @@
-"""`ivs eval noc` and `ivs eval compare`: robot clicks until the mask is good enough."""
+"""`ivs eval noc`: robot clicks until the mask is good enough."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +16,6 @@ examples:
   ivs eval noc SBD --limit 500 --save-clicks clicks.jsonl
   ivs eval noc SBD --replay clicks.jsonl --refine NoBRS
   ivs eval noc GrabCut --protocol session --budget 60
-"""
-COMPARE_EXAMPLES = """NoC reports side by side: one table, and one figure with the curves of all.
-
-example:
-  ivs eval compare noc_brs/report.json noc_fbrs/report.json --out compared
 """
 
 
@@ -95,18 +90,4 @@ class Noc:
                 progress=lambda done, total, _: advance(done, total),
             )
         print(as_markdown(report))
-        return 0
-
-
-@dataclass(frozen=True)
-class Compare:
-    reports: Positional[tuple[Path, ...]]
-    """The report.json of each run."""
-    out: Path
-    """Folder for compare.md and compare.png."""
-
-    def run(self) -> int:
-        from ivs_jax.evaluation.noc.compare import compare_reports
-
-        print(compare_reports(self.reports, self.out))
         return 0
