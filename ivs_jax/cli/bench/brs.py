@@ -40,7 +40,7 @@ class Brs:
     """Folder for report.json, report.md and energies.png."""
 
     def run(self) -> int:
-        from ivs_jax.bench.brs.report import as_markdown, write_report
+        from ivs_jax.bench.brs.report import brs_markdown, write_brs
         from ivs_jax.bench.brs.run import run_brs
         from ivs_jax.cli.parse import parse_numbers
         from ivs_jax.cli.show import progress_bar
@@ -67,7 +67,7 @@ class Brs:
                 patience=self.patience,
                 progress=advance,
             )
-        print(as_markdown(report))
+        print(brs_markdown(report))
         if self.out is not None:
-            write_report(report, self.out)
+            write_brs(report, self.out)
         return 0

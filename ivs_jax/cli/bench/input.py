@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from ivs_jax.cli.bench.figures import show_figures
+from ivs_jax.cli.bench.figures import Figures
 
 INPUT = """Samples per second of a recipe's input pipeline, against the demand of its training step.
 
@@ -16,7 +16,7 @@ examples:
 
 
 @dataclass(frozen=True)
-class Input:
+class Input(Figures):
     recipe: Positional[Path]
     """Python file, see experiments/."""
     data: Path
@@ -28,8 +28,6 @@ class Input:
     """Processes of the feed; default: the recipe's."""
     seconds: float = 5.0
     """Time of each measurement."""
-    out: Path | None = None
-    """JSON file for the figures."""
 
     def run(self) -> int:
         from ivs_jax.bench.input import demanding, recipe_step, run_input
@@ -56,4 +54,4 @@ class Input:
         ]
         title = f"{recipe.name}, samples per second, {found.cores} cores"
         figures = [found._asdict() | {"ratio": found.ratio, "recipe": recipe.name}]
-        return show_figures(self.out, title, lines, figures)
+        return self.show(title, lines, figures)

@@ -1,18 +1,14 @@
 """`ivs bench memory`: the peak of memory on a long video."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from ivs_jax.cli.bench.figures import show_figures
+from ivs_jax.cli.bench.figures import Figures
 
 MEMORY = "Peak of `ivs segment` on 2,000 frames against 200."
 
 
 @dataclass(frozen=True)
-class Memory:
-    out: Path | None = None
-    """JSON file for the figures."""
-
+class Memory(Figures):
     def run(self) -> int:
         from ivs_jax.bench.memory import run_memory
 
@@ -21,4 +17,4 @@ class Memory:
         ratio = long.mebibytes / short.mebibytes
         figures = [short._asdict(), long._asdict(), {"ratio": ratio}]
         lines.append(("ratio", f"{ratio:.2f}"))
-        return show_figures(self.out, "peak memory of ivs segment", lines, figures)
+        return self.show("peak memory of ivs segment", lines, figures)

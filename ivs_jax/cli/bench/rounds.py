@@ -6,7 +6,7 @@ from typing import Annotated
 
 from tyro.conf import UseAppendAction, arg
 
-from ivs_jax.cli.bench.figures import show_figures
+from ivs_jax.cli.bench.figures import Figures
 
 ROUNDS = """A second round on 50 frames of 480 x 854: seconds against the frames that it computes.
 
@@ -17,7 +17,7 @@ examples:
 
 
 @dataclass(frozen=True)
-class Rounds:
+class Rounds(Figures):
     propagation: str = "stm-small"
     """Network that carries masks to other frames."""
     spans: Annotated[str, arg(metavar="N,...")] = "12,24,47"
@@ -26,8 +26,6 @@ class Rounds:
     """How often each is measured; the shortest time counts."""
     weights: UseAppendAction[tuple[Path, ...]] = ()
     """A weights file (see ivs convert), or a folder of them, instead of those that ship."""
-    out: Path | None = None
-    """JSON file for the figures."""
 
     def run(self) -> int:
         from ivs_jax.bench.rounds import run_rounds, spread
@@ -55,4 +53,4 @@ class Rounds:
         ]
         lines.append(("slowest / fastest frame", f"{spread(found):.3f}"))
         figures = [row._asdict() for row in found] + [{"ratio": spread(found)}]
-        return show_figures(self.out, f"second round, {self.propagation}", lines, figures)
+        return self.show(f"second round, {self.propagation}", lines, figures)

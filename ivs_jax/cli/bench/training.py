@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from ivs_jax.cli.bench.figures import show_figures
+from ivs_jax.cli.bench.figures import Figures
 
 TRAINING = """Steps per second of a recipe's training step, against a large matrix product.
 
@@ -20,7 +20,7 @@ examples:
 
 
 @dataclass(frozen=True)
-class Training:
+class Training(Figures):
     recipe: Positional[Path | None] = None
     """Python file, see experiments/."""
     data: Path | None = None
@@ -35,8 +35,6 @@ class Training:
     """Steps that are timed."""
     devices: Annotated[str, arg(metavar="N,...")] = ""
     """Comma list of numbers of devices, such as 1,2,4; default: no comparison."""
-    out: Path | None = None
-    """JSON file for the figures."""
 
     def run(self) -> int:
         from ivs_jax.bench.training import DEFAULT, changed, run_training, training_lines
@@ -58,4 +56,4 @@ class Training:
             scaling = run_scaling(recipe, counts, steps=self.steps)
             lines += scaling_lines(scaling)
             figures += [row._asdict() for row in scaling]
-        return show_figures(self.out, f"training of {found.recipe}", lines, figures)
+        return self.show(f"training of {found.recipe}", lines, figures)
