@@ -1,7 +1,6 @@
 """Files of a `BrsReport`: JSON, a page of tables, a plot of energies."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,40 +10,42 @@ from matplotlib.figure import Figure
 from ivs_jax.bench.brs.run import TIMED, BrsReport, ModeFigures
 from ivs_jax.bench.brs.solvers import OURS
 from ivs_jax.bench.clock import Spread
-from ivs_jax.evaluation.report.files import markdown_table, write_figure, write_json, write_text
+from ivs_jax.evaluation.report.files import write_report
+from ivs_jax.evaluation.report.markdown import to_markdown
+from ivs_jax.evaluation.report.sections import Section, Table
 
 STYLES = {"ivs_jax": ("-", "C0"), "SciPy": ("--", "C1"), "optax": (":", "C2")}
 
 
-def write_report(report: BrsReport, out: Path) -> None:
+def write_brs(report: BrsReport, out: Path) -> None:
     """Writes report.json, report.md and energies.png into `out`."""
-    write_json(out / "report.json", asdict(report))
-    write_text(out / "report.md", as_markdown(report))
-    write_figure(out / "energies.png", energy_figure(report))
+    write_report(out, report, brs_markdown(report), figures={"energies.png": energy_figure(report)})
 
 
-def as_markdown(report: BrsReport) -> str:
-    """The report as a page."""
+def brs_markdown(report: BrsReport) -> str:
+    """The report as Markdown."""
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
-    page = [
-        f"# Refinement of clicks by {report.model}\n",
+    about = (
         f"{report.objects} clicks on {report.data}, window {report.side} x {report.side}, at most "
         f"{report.budget} evaluations. Device: {report.device}; {versions}. "
-        f"Times are medians / 95th percentiles of {min(report.objects, TIMED)} clicks.\n",
-        "## A click\n",
-        _phases(report.modes),
-        _evaluations(report.modes),
-        f"## Solvers, {report.budget} evaluations without early stop\n",
+        f"Times are medians / 95th percentiles of {min(report.objects, TIMED)} clicks."
+    )
+    ratios = (
         "Energies are medians over the clicks; ratios are to SciPy, that of time to the lowest "
-        "energy that both reach.\n",
-        _solvers(report.modes),
-        "Time of our loop beyond its evaluations: "
-        + ", ".join(f"{mode.mode} {100 * mode.overhead:.1f} %" for mode in report.modes)
-        + ".\n",
+        "energy that both reach."
+    )
+    overheads = ", ".join(f"{mode.mode} {100 * mode.overhead:.1f} %" for mode in report.modes)
+    solvers = f"Solvers, {report.budget} evaluations without early stop"
+    sections = [
+        Section(text=about),
+        Section("A click", table=_phases(report.modes)),
+        Section(table=_evaluations(report.modes)),
+        Section(solvers, ratios, _solvers(report.modes)),
+        Section(text=f"Time of our loop beyond its evaluations: {overheads}."),
     ]
     if any(mode.batches for mode in report.modes):
-        page += ["## Batches\n", _batches(report.modes)]
-    return "\n".join(page)
+        sections.append(Section("Batches", table=_batches(report.modes)))
+    return to_markdown(f"Refinement of clicks by {report.model}", sections)
 
 
 def energy_figure(report: BrsReport) -> Figure:
@@ -73,17 +74,17 @@ def _draw(by_count: Axes, by_time: Axes, mode: ModeFigures) -> None:
         axes.legend()
 
 
-def _phases(modes: Sequence[ModeFigures]) -> str:
+def _phases(modes: Sequence[ModeFigures]) -> Table:
     phases = list(modes[0].phases.ms)
     header = ["ms", *phases, "compile (s)"]
     rows = [
         [m.mode, *(_cell(m.phases.ms[p]) for p in phases), f"{sum(m.phases.compile.values()):.1f}"]
         for m in modes
     ]
-    return markdown_table(header, rows)
+    return header, rows
 
 
-def _evaluations(modes: Sequence[ModeFigures]) -> str:
+def _evaluations(modes: Sequence[ModeFigures]) -> Table:
     rows: list[list[Any]] = []
     for mode in modes:
         p = mode.phases
@@ -105,10 +106,10 @@ def _evaluations(modes: Sequence[ModeFigures]) -> str:
         "all clicks obeyed",
         "energy",
     ]
-    return markdown_table(header, rows)
+    return header, rows
 
 
-def _solvers(modes: Sequence[ModeFigures]) -> str:
+def _solvers(modes: Sequence[ModeFigures]) -> Table:
     rows = [
         [
             mode.mode,
@@ -125,10 +126,10 @@ def _solvers(modes: Sequence[ModeFigures]) -> str:
     ]
     header = ["", "solver", "energy", "ratio", "evaluations", "ms an evaluation", "ms"]
     header.append("time ratio")
-    return markdown_table(header, rows)
+    return header, rows
 
 
-def _batches(modes: Sequence[ModeFigures]) -> str:
+def _batches(modes: Sequence[ModeFigures]) -> Table:
     rows = [
         [
             mode.mode,
@@ -151,7 +152,7 @@ def _batches(modes: Sequence[ModeFigures]) -> str:
         "evaluations mean / most",
         "compile (s)",
     ]
-    return markdown_table(header, rows)
+    return header, rows
 
 
 def _cell(values: Spread) -> str:

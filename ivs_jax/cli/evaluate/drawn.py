@@ -29,7 +29,7 @@ class Drawn:
         from ivs_jax.api.prompts import default_loader
         from ivs_jax.cache import enable_compilation_cache
         from ivs_jax.cli.show import progress_bar
-        from ivs_jax.evaluation.drawn import as_markdown, drawn_scores
+        from ivs_jax.evaluation.drawn import drawn_markdown, drawn_scores
         from ivs_jax.evaluation.report.files import write_json, write_text
 
         enable_compilation_cache()
@@ -39,7 +39,7 @@ class Drawn:
                 lambda clip: load(clip, propagation=self.propagation, weights=self.weights),
                 progress=advance,
             )
-        page = as_markdown(scores, self.propagation)
+        page = drawn_markdown(scores, self.propagation)
         if self.out is not None:
             write_json(self.out / "report.json", {"model": self.propagation, "iou": scores})
             write_text(self.out / "report.md", page)

@@ -57,7 +57,7 @@ class Interactive(Videos):
     def run(self) -> int:
         from ivs_jax.cache import enable_compilation_cache
         from ivs_jax.evaluation.interactive.choices import compare_choices, write_comparison
-        from ivs_jax.evaluation.interactive.report import as_markdown
+        from ivs_jax.evaluation.interactive.report import interactive_markdown
         from ivs_jax.evaluation.interactive.user import Protocol
 
         if self.clicks < 0 or self.time_limit < 0:
@@ -82,13 +82,13 @@ class Interactive(Videos):
         reports = {}
         for name, each in protocols.items():
             below = name if len(protocols) > 1 else ""
-            reports[name] = self._played(sequences, each, below)
-            print(as_markdown(reports[name]))
+            reports[name] = self._run(sequences, each, below)
+            print(interactive_markdown(reports[name]))
         if len(reports) > 1:
             print(write_comparison(compare_choices(reports), self.out))
         return 0
 
-    def _played(
+    def _run(
         self, sequences: "list[DavisSequence]", protocol: "Protocol", below: str
     ) -> "InteractiveReport":
         """One run; its files go to the folder `below` those that were given."""

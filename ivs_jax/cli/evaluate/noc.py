@@ -57,9 +57,10 @@ class Noc:
     def run(self) -> int:
         from ivs_jax.cache import enable_compilation_cache
         from ivs_jax.cli.show import progress_bar
+        from ivs_jax.evaluation.click_dataset import open_click_dataset
+        from ivs_jax.evaluation.noc import NocRule, Outputs, run_noc
         from ivs_jax.evaluation.noc.clicks import read_clicks
-        from ivs_jax.evaluation.noc.record import as_markdown
-        from ivs_jax.evaluation.noc.run import open_click_dataset, run_noc
+        from ivs_jax.evaluation.noc.report import noc_markdown
         from ivs_jax.session.build import load_interactor
         from ivs_jax.session.protocol import as_published
 
@@ -78,16 +79,12 @@ class Noc:
         )
         with progress_bar("objects") as advance:
             report = run_noc(
-                dataset,
+                dataset[: self.limit],
                 as_published(interactor) if published else interactor,
-                limit=self.limit,
+                NocRule(max_clicks=self.clicks, replay=replay),
+                Outputs(self.out, self.report, self.save_clicks),
                 batch=self.batch,
-                max_clicks=self.clicks,
-                out=self.out,
-                page=self.report,
-                replay=replay,
-                save_clicks=self.save_clicks,
                 progress=lambda done, total, _: advance(done, total),
             )
-        print(as_markdown(report))
+        print(noc_markdown(report))
         return 0

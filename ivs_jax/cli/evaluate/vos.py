@@ -48,11 +48,11 @@ class Vos(Videos):
 
     def run(self) -> int:
         from ivs_jax.cli.show import progress_bar
-        from ivs_jax.evaluation.vos.record import as_markdown
+        from ivs_jax.evaluation.vos.report import vos_markdown
 
         with progress_bar("sequences" if self.results else "frames") as advance:
             report = self._scored(advance) if self.results else self._run(advance)
-        print(as_markdown(report))
+        print(vos_markdown(report))
         return 0
 
     def _scored(self, advance: Callable[[int, int], None]) -> "VosReport":

@@ -13,7 +13,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ivs_jax.evaluation.interactive.record import InteractiveReport
-from ivs_jax.evaluation.report.files import markdown_table, write_figure, write_json, write_text
+from ivs_jax.evaluation.report.files import write_figure, write_json, write_text
+from ivs_jax.evaluation.report.markdown import to_markdown
+from ivs_jax.evaluation.report.sections import Section
 from ivs_jax.interaction.video_robot import worst_frame
 from ivs_jax.session import State
 from ivs_jax.session.suggest import suggest
@@ -90,18 +92,19 @@ def write_comparison(comparison: Comparison, out: Path | None) -> str:
 def _markdown(comparison: Comparison) -> str:
     rounds = range(1, 1 + max(map(len, comparison.jf_per_round.values())))
     rows = [[choice, *curve] for choice, curve in comparison.jf_per_round.items()]
-    table = markdown_table(["frames", *(f"round {number}" for number in rounds)], rows)
+    header = ["frames", *(f"round {number}" for number in rounds)]
     shares = {
         "over rounds 2 and on": comparison.recovered,
         "after the last round": comparison.recovered_last,
     }
-    said = [
+    recovered = [
         f"Suggested frames recover {share:.0%} of what the worst frame gains over random ones "
-        f"{when}.\n"
+        f"{when}."
         for when, share in shares.items()
         if share is not None
     ]
-    return "\n".join(["# J&F by choice of frame\n", table, *said])
+    sections = [Section(table=(header, rows)), *(Section(text=text) for text in recovered)]
+    return to_markdown("J&F by choice of frame", sections)
 
 
 def _figure(comparison: Comparison) -> Figure:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ivs_jax.evaluation.interactive.curve import area, height, round_curve, time_curve
+from ivs_jax.evaluation.interactive.scores import auc, round_curve, time_curve, value_at
 
 SESSION = ("marks", "propagation")  # phases that the user waits for: these make a round's seconds
 PHASES = (*SESSION, "compile", "robot", "scoring")
@@ -48,7 +48,7 @@ class Sample:
 
 
 @dataclass
-class Played:
+class Results:
     """The samples of a run, and a strip of pictures (JPEG) of each, by `key`, where asked for."""
 
     samples: list[Sample] = field(default_factory=list)
@@ -113,13 +113,13 @@ def key(sample: Sample) -> str:
 
 
 def summarise(
-    played: Played, *, rounds: int, seconds_per_object: float | None, **facts: Any
+    results: Results, *, rounds: int, seconds_per_object: float | None, **facts: Any
 ) -> InteractiveReport:
     """Means over the samples. Raises ValueError when there is none."""
-    samples = played.samples
+    samples = results.samples
     if not samples:
         raise ValueError(
-            f"{facts['dataset']}: no sequence could be measured, skipped {played.skipped}"
+            f"{facts['dataset']}: no sequence could be measured, skipped {results.skipped}"
         )
     scores = _scores(samples)
     seconds = np.mean([sample.waited for sample in samples], 0)
@@ -139,19 +139,19 @@ def summarise(
         seconds_per_object=seconds_per_object,
         samples=len(samples),
         objects=sum(len(sample.objects) for sample in samples),
-        auc=area(jf),
-        jf_at_60s=height(jf, AT),
-        interaction_auc=area(round_curve(scores["jf_per_round"])),
-        j_auc=area(j),
-        j_at_60s=height(j, AT),
-        j_interaction_auc=area(round_curve(scores["j_per_round"])),
+        auc=auc(jf),
+        jf_at_60s=value_at(jf, AT),
+        interaction_auc=auc(round_curve(scores["jf_per_round"])),
+        j_auc=auc(j),
+        j_at_60s=value_at(j, AT),
+        j_interaction_auc=auc(round_curve(scores["j_per_round"])),
         seconds_per_round=seconds.tolist(),
         time_split={
             phase: np.mean([sample.seconds[phase] for sample in samples], 0).tolist()
             for phase in PHASES
         },
         sequences={name: _sequence([s for s in samples if s.sequence == name]) for name in names},
-        skipped=played.skipped,
+        skipped=results.skipped,
     )
 
 

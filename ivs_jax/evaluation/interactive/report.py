@@ -1,21 +1,19 @@
-"""Files, curve and page of an interactive evaluation."""
+"""The report of an interactive evaluation: its sections, curve, table and files."""
 
-import csv
-import io
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from ivs_jax.evaluation.interactive.curve import time_curve
-from ivs_jax.evaluation.interactive.record import InteractiveReport, Played, Sample, key
-from ivs_jax.evaluation.report.files import markdown_table, write_figure, write_json, write_text
-from ivs_jax.evaluation.report.html import PAGE, Picture, Section, figure_png, write_page
-from ivs_jax.evaluation.report.strips import extremes
-from ivs_jax.io import atomic
+from ivs_jax.evaluation.interactive.record import InteractiveReport, Results, key
+from ivs_jax.evaluation.interactive.scores import time_curve
+from ivs_jax.evaluation.report.files import write_report
+from ivs_jax.evaluation.report.html import write_page
+from ivs_jax.evaluation.report.markdown import to_markdown
+from ivs_jax.evaluation.report.pictures import extremes, figure_png
+from ivs_jax.evaluation.report.sections import Section, skipped_section
 
 _PHASE_TITLES = {
     "marks": "marks",
@@ -26,9 +24,9 @@ _PHASE_TITLES = {
 }
 
 
-def write_report(
+def write_interactive(
     report: InteractiveReport,
-    played: Played,
+    results: Results,
     *,
     out: str | Path | None = None,
     page: str | Path | None = None,
@@ -39,26 +37,22 @@ def write_report(
     self-contained report.html.
     """
     if out is not None:
-        out = Path(out)
-        write_json(out / "report.json", asdict(report))
-        write_text(out / "report.md", as_markdown(report))
-        write_text(out / "per_round.csv", _csv(played.samples))
-        write_figure(out / "curve.png", curve_figure(report))
-        for name, content in played.strips.items():
-            with atomic(out / "strips" / f"{name}.jpg") as temporary:
-                temporary.write_bytes(content)
+        write_report(
+            Path(out),
+            report,
+            interactive_markdown(report),
+            tables={"per_round.csv": _per_round(results)},
+            figures={"curve.png": curve_figure(report)},
+            pictures={f"strips/{name}.jpg": strip for name, strip in results.strips.items()},
+        )
     if page is not None:
-        sections = _sections(report, played)
-        write_page(Path(page) / PAGE, f"{_title(report)}", _facts(report), sections)
+        write_page(page, _title(report), _facts(report), _page(report, results))
 
 
-def as_markdown(report: InteractiveReport) -> str:
-    """The report as a page."""
-    parts = [f"# {_title(report)}\n", f"{_how(report)}\n"]
-    parts += [markdown_table(["measure", "value"], [*_facts(report).items()])]
-    for title, table in _tables(report).items():
-        parts += [f"## {title}\n", markdown_table(*table)]
-    return "\n".join(parts)
+def interactive_markdown(report: InteractiveReport) -> str:
+    """The report as Markdown."""
+    summary = Section(text=_how(report), table=(["measure", "value"], [*_facts(report).items()]))
+    return to_markdown(_title(report), [summary, *_sections(report)])
 
 
 def curve_figure(report: InteractiveReport) -> Figure:
@@ -109,7 +103,8 @@ def _facts(report: InteractiveReport) -> dict[str, str]:
     }
 
 
-def _tables(report: InteractiveReport) -> dict[str, tuple[list[str], list[list[Any]]]]:
+def _sections(report: InteractiveReport) -> list[Section]:
+    """What Markdown and the page both show."""
     rounds = [f"round {number}" for number in range(1, report.rounds + 1)]
     scores = {
         "J&F": report.jf_per_round,
@@ -117,59 +112,56 @@ def _tables(report: InteractiveReport) -> dict[str, tuple[list[str], list[list[A
         "F": report.f_per_round,
         "seconds": report.seconds_per_round,
     }
-    tables = {
-        "Rounds": (["mean", *rounds], [[name, *values] for name, values in scores.items()]),
-        "J&F of each sequence": (
-            ["sequence", *rounds],
-            [[name, *values["jf_per_round"]] for name, values in report.sequences.items()],
-        ),
-        "Frames marked": (
-            ["sample", *rounds],
-            [
-                [f"{name} {sample['name']}", *_padded(sample["frames"], report.rounds)]
-                for name, values in report.sequences.items()
-                for sample in values["samples"]
-            ],
-        ),
-        "Seconds by phase": (
-            ["phase", *rounds],
-            [[_PHASE_TITLES[name], *values] for name, values in report.time_split.items()],
-        ),
+    of_sequences = {name: values["jf_per_round"] for name, values in report.sequences.items()}
+    marked = {
+        f"{name} {sample['name']}": _padded(sample["frames"], report.rounds)
+        for name, values in report.sequences.items()
+        for sample in values["samples"]
     }
-    if report.skipped:
-        skips = [[entry["name"], entry["reason"]] for entry in report.skipped]
-        tables["Skipped"] = (["sequence", "reason"], skips)
-    return tables
+    phases = {_PHASE_TITLES[name]: values for name, values in report.time_split.items()}
+
+    def section(title: str, head: str, lines: Mapping[str, Sequence[Any]]) -> Section:
+        rows = [[name, *values] for name, values in lines.items()]
+        return Section(title, table=([head, *rounds], rows))
+
+    return [
+        section("Rounds", "mean", scores),
+        section("J&F of each sequence", "sequence", of_sequences),
+        section("Frames marked", "sample", marked),
+        section("Seconds by phase", "phase", phases),
+        *skipped_section("sequence", report.skipped, title="Skipped"),
+    ]
 
 
-def _sections(report: InteractiveReport, played: Played) -> list[Section]:
-    curve: Picture = ("J&F and J; thin lines are sequences", figure_png(curve_figure(report)))
-    tables = _tables(report)
-    sections = [Section("Rounds", _how(report), tables.pop("Rounds"), [curve])]
-    last = {key(sample): float(sample.jf[-1]) for sample in played.samples}
+def _page(report: InteractiveReport, results: Results) -> list[Section]:
+    """Tables, the curve, and strips of the best and worst samples."""
+    curve = ("J&F and J; thin lines are sequences", figure_png(curve_figure(report)))
+    rounds, *others = _sections(report)
+    last = {key(sample): float(sample.jf[-1]) for sample in results.samples}
+    strips = []
     for title, names in zip(("Best", "Worst"), extremes(last), strict=True):
         pictures = [
-            (f"{name}: J&F {last[name]:.3f} after the last round", played.strips[name])
+            (f"{name}: J&F {last[name]:.3f} after the last round", results.strips[name])
             for name in names
-            if name in played.strips
+            if name in results.strips
         ]
         if pictures:
-            sections.append(Section(f"{title} sequences", images=pictures))
-    return [*sections, *(Section(title, table=table) for title, table in tables.items())]
+            strips.append(Section(f"{title} sequences", images=pictures))
+    return [rounds._replace(text=_how(report), images=[curve]), *strips, *others]
 
 
-def _csv(samples: Sequence[Sample]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["sequence", "sample", "round", "frame", "object", "j", "f", "seconds"])
-    for sample in samples:
+def _per_round(results: Results) -> list[list[Any]]:
+    rows: list[list[Any]] = [
+        ["sequence", "sample", "round", "frame", "object", "j", "f", "seconds"]
+    ]
+    for sample in results.samples:
         frames, waited = _padded(sample.frames, len(sample.j)), sample.waited
         for index, frame in enumerate(frames):
             for column, number in enumerate(sample.objects):
-                j, f = sample.j[index, column], sample.f[index, column]
                 place = [sample.sequence, sample.name, index + 1, frame, number]
-                writer.writerow([*place, f"{j:.6f}", f"{f:.6f}", f"{waited[index]:.3f}"])
-    return text.getvalue()
+                scores = [sample.j[index, column], sample.f[index, column]]
+                rows.append([*place, *scores, f"{waited[index]:.3f}"])
+    return rows
 
 
 def _padded(frames: Sequence[int], rounds: int) -> list[int | str]:

@@ -1,21 +1,22 @@
 """The DAVIS interactive protocol on sequences (spec evaluation.md 4.1).
 
 A simulated user corrects a video round after round: `user`. What is read off its scores
-and seconds: `curve`, `record`; its files and page: `report`.
+and seconds: `scores`, `record`; its files and page: `report`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from ivs_jax.evaluation.davis import DavisSequence
-from ivs_jax.evaluation.interactive.record import InteractiveReport, Played, key, summarise
-from ivs_jax.evaluation.interactive.report import write_report
-from ivs_jax.evaluation.interactive.user import Protocol, Task, play
+from ivs_jax.evaluation.interactive.record import InteractiveReport, Results, key, summarise
+from ivs_jax.evaluation.interactive.report import write_interactive
+from ivs_jax.evaluation.interactive.user import Protocol, Task, run_sample
 from ivs_jax.evaluation.report.files import device_description
-from ivs_jax.evaluation.report.strips import strip_jpeg
+from ivs_jax.evaluation.sequences import opened_engine, state_strip
 from ivs_jax.evaluation.vos.scores import objects_of
 from ivs_jax.interaction.davis_scribbles import read_scribbles
-from ivs_jax.session import Engine, State
+from ivs_jax.session import Engine
 
 Progress = Callable[[int, int, str], None]
 
@@ -40,7 +41,7 @@ def run_interactive(
       protocol: default: scribbles on the worst frame, 8 rounds, 30 s an object.
       scribbles: folder of <sequence>/*.json, DAVIS scribbles of the first round: a sample for each
         file; None = the robot's, one sample a sequence. Later rounds are the robot's anyway.
-      out, page: folders for files and for the page, see `report.write_report`.
+      out, page: folders for files and for the page, see `report.write_interactive`.
       progress: called with (rounds done, rounds of the sequence, sequence) after every round.
 
     Objects are the ids that occur on any frame. Sequences without one are listed in `skipped`.
@@ -49,49 +50,34 @@ def run_interactive(
     protocol = protocol or Protocol()
     if scribbles is not None and protocol.marks == "clicks":
         raise ValueError(f"rounds of clicks begin with clicks, found scribbles {scribbles}")
-    played, model = Played(), ""
+    results, model = Results(), ""
     for sequence in sequences:
-        engine = load_engine(sequence.frames)
-        model = engine.name
-        try:
+        with opened_engine(sequence, load_engine) as engine:
+            model = engine.name
             tasks = list(_tasks(sequence, engine, scribbles))
             if not tasks:
                 reason = "no object on any frame"
-                played.skipped.append({"name": sequence.name, "reason": reason})
+                results.skipped.append({"name": sequence.name, "reason": reason})
             for task in tasks:
-                state, sample = play(engine, task, protocol, progress)
-                played.samples.append(sample)
+                state, sample = run_sample(engine, task, protocol, progress)
+                results.samples.append(sample)
                 if out or page:
-                    played.strips[key(sample)] = _strip(task, state)
-        finally:
-            close = getattr(engine.video, "close", None)
-            if close:
-                close()
+                    results.strips[key(sample)] = state_strip(state, task.truth.__getitem__)
     report = summarise(
-        played,
+        results,
         dataset=dataset,
         model=model,
         device=device_description(),
-        marks=protocol.marks,
-        clicks=protocol.clicks if protocol.marks == "clicks" else 0,
         first="robot" if scribbles is None else Path(scribbles).name,
-        choose=protocol.choose,
-        metric=protocol.metric,
-        seed=protocol.seed,
-        rounds=protocol.rounds,
-        seconds_per_object=protocol.seconds_per_object,
+        **asdict(protocol) | {"clicks": protocol.clicks if protocol.marks == "clicks" else 0},
     )
-    write_report(report, played, out=out, page=page)
+    write_interactive(report, results, out=out, page=page)
     return report
 
 
 def _tasks(sequence: DavisSequence, engine: Engine, scribbles: str | Path | None) -> Iterator[Task]:
-    """What is played on one sequence: nothing if no object is on any frame."""
+    """The samples of one sequence: nothing if no object is on any frame."""
     video, count = engine.video, len(sequence.annotations)
-    if len(video) != count:
-        raise ValueError(
-            f"{sequence.frames}: the engine's video has {len(video)} frames, expected {count}"
-        )
     truth = tuple(sequence.truth(frame, video.size) for frame in range(count))
     objects = sorted({number for labels in truth for number in objects_of(labels)})
     if not objects:
@@ -109,10 +95,3 @@ def _tasks(sequence: DavisSequence, engine: Engine, scribbles: str | Path | None
         if unknown := sorted(drawn - {0, *objects}):
             raise ValueError(f"{file}: a stroke of object {unknown[0]}, objects are {objects}")
         yield Task(sequence.name, file.stem, truth, tuple(objects), tuple(first))
-
-
-def _strip(task: Task, state: State) -> bytes:
-    video = state.engine.video
-    return strip_jpeg(
-        range(len(video)), lambda frame: video[frame], state.labels, lambda f: task.truth[f]
-    )

@@ -22,8 +22,8 @@ import numpy as np
 
 from ivs_jax.cache import CompileClock
 from ivs_jax.evaluation.interactive.choices import Choice, choose_frame
-from ivs_jax.evaluation.interactive.frame_scores import FrameScores
 from ivs_jax.evaluation.interactive.record import PHASES, SESSION, Sample
+from ivs_jax.evaluation.interactive.scores import FrameScores
 from ivs_jax.interaction.events import Click, Propagate, Scribble
 from ivs_jax.interaction.scribble_robot import robot_scribbles
 from ivs_jax.interaction.video_robot import best_view, robot_click
@@ -91,13 +91,13 @@ class Task:
     first: tuple[Scribble, ...] = ()
 
 
-def play(
+def run_sample(
     engine: Engine,
     task: Task,
     protocol: Protocol,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> tuple[State, Sample]:
-    """Plays one sample; returns the session as it is at the end, and what was measured.
+    """Runs one sample; returns the session as it is at the end, and what was measured.
 
     `progress` is called with (rounds done, rounds, sequence) after every round.
     """
@@ -226,8 +226,8 @@ def _sample(task: Task, finished: Sequence[_Round], idle: _Round, count: int) ->
         task.sequence,
         task.sample,
         task.objects,
-        tuple(played.frame for played in finished),
-        np.stack([played.j for played in rounds]),
-        np.stack([played.f for played in rounds]),
-        {phase: np.array([played.seconds[phase] for played in rounds]) for phase in PHASES},
+        tuple(one.frame for one in finished),
+        np.stack([one.j for one in rounds]),
+        np.stack([one.f for one in rounds]),
+        {phase: np.array([one.seconds[phase] for one in rounds]) for phase in PHASES},
     )

@@ -1,70 +1,50 @@
 """One object of a NoC run: clicks of the robot, or given ones, and the IoU after each."""
 
-from collections.abc import Sequence
-from typing import Protocol
-
 import numpy as np
 
 from ivs_jax.evaluation.click_dataset import ClickSample
-from ivs_jax.evaluation.noc.clicks import Click, replay_problem
-from ivs_jax.evaluation.noc.config import threshold_of
-from ivs_jax.evaluation.noc.record import Trial
+from ivs_jax.evaluation.noc.clicks import replay_problem
+from ivs_jax.evaluation.noc.config import NocInteractor, NocRule
+from ivs_jax.evaluation.noc.record import ObjectResult
 from ivs_jax.evaluation.region import iou
 from ivs_jax.interaction.robot import next_click
-from ivs_jax.types import Clicks, Interaction, make_clicks
+from ivs_jax.types import make_clicks
 
 
-class ClickInteractor(Protocol):
-    """What is measured. Optional attributes: `name`, `refine`, `config` (of the refinement),
-    `threshold` (mask = p > threshold), `fingerprint` (changes with the weights: guards a log)."""
-
-    def predict(
-        self, image: np.ndarray, clicks: Clicks, previous: np.ndarray | None
-    ) -> Interaction: ...
-
-
-def run_trial(
-    sample: ClickSample,
-    interactor: ClickInteractor,
-    *,
-    max_clicks: int = 20,
-    target: float = 0.90,
-    replay: Sequence[Click] | None = None,
-) -> Trial:
-    """Clicks one object until the target or the last click; with `replay`, exactly those."""
+def run_object(sample: ClickSample, interactor: NocInteractor, rule: NocRule) -> ObjectResult:
+    """Clicks one object until the target or the last click; with `rule.replay`, exactly those."""
     name, image, mask, ignore = sample
+    replay = None if rule.replay is None else rule.replay.get(name, ())
     problem = unusable(sample)
     if replay is not None and not problem:
-        problem = replay_problem(replay, mask.shape, max_clicks)
+        problem = replay_problem(replay, mask.shape, rule.max_clicks)
     if problem:
-        return Trial(name, skipped=problem)
-    threshold = threshold_of(interactor)
-    trial, probability = Trial(name), None
+        return ObjectResult(name, skipped=problem)
+    result, probability = ObjectResult(name), None
     prediction = np.zeros(mask.shape, bool)
-    while len(trial.ious) < max_clicks:
+    while len(result.ious) < rule.max_clicks:
         if replay is None:
-            click = next_click(mask, prediction, ignore=ignore, clicked=trial.clicks)
+            click = next_click(mask, prediction, ignore=ignore, clicked=result.clicks)
         else:
-            click = replay[len(trial.clicks)] if len(trial.clicks) < len(replay) else None
+            click = replay[len(result.clicks)] if len(result.clicks) < len(replay) else None
         if click is None:
             break
-        trial.clicks.append(click)
-        points, labels = [c[:2] for c in trial.clicks], [c[2] for c in trial.clicks]
+        result.clicks.append(click)
+        points, labels = [c[:2] for c in result.clicks], [c[2] for c in result.clicks]
+        clicks = make_clicks(points, labels, capacity=click_capacity(rule.max_clicks))
         try:
-            answer = interactor.predict(
-                image, make_clicks(points, labels, capacity=click_capacity(max_clicks)), probability
-            )
+            answer = interactor.predict(image, clicks, probability)
         except ValueError as error:
-            return Trial(name, skipped=f"click {len(points)}: {error}")
+            return ObjectResult(name, skipped=f"click {len(points)}: {error}")
         probability = _checked(answer.probability, mask.shape, name)
-        prediction = probability > threshold
-        trial.ious.append(iou(prediction, mask, ignore=ignore))
-        trial.satisfied.append(all(prediction[y, x] == (k == 1) for x, y, k in trial.clicks))
-        trial.evaluations.append(int(answer.evaluations))
-        trial.compile_seconds += float(answer.seconds.get("compile", 0.0))
-        if replay is None and trial.ious[-1] >= target:
+        prediction = probability > interactor.threshold
+        result.ious.append(iou(prediction, mask, ignore=ignore))
+        result.satisfied.append(all(prediction[y, x] == (k == 1) for x, y, k in result.clicks))
+        result.evaluations.append(int(answer.evaluations))
+        result.compile_seconds += float(answer.seconds.get("compile", 0.0))
+        if replay is None and result.ious[-1] >= rule.target:
             break
-    return trial
+    return result
 
 
 def click_capacity(max_clicks: int) -> int:

@@ -9,22 +9,20 @@ A click is `[x, y, label]` in whole pixels of the image, label 1 = object, 0 = b
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ivs_jax.evaluation.noc.record import Trial
+from ivs_jax.evaluation.noc.config import Click
+from ivs_jax.evaluation.noc.record import ObjectResult
 from ivs_jax.evaluation.report.files import write_text
 from ivs_jax.types import BACKGROUND, OBJECT
 
-Click = tuple[int, int, int]
-ClicksByName = Mapping[str, Sequence[Click]]
 
-
-def write_clicks(path: str | Path, trials: Iterable[Trial]) -> None:
+def write_clicks(path: str | Path, results: Iterable[ObjectResult]) -> None:
     """Writes the clicks of every measured object."""
     records = [
-        {"name": t.name, "clicks": t.clicks, "ious": t.ious} for t in trials if not t.skipped
+        {"name": r.name, "clicks": r.clicks, "ious": r.ious} for r in results if not r.skipped
     ]
     write_text(path, "".join(json.dumps(record) + "\n" for record in records))
 

@@ -7,7 +7,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from ivs_jax.evaluation.report.files import markdown_table, write_figure, write_text
+from ivs_jax.evaluation.report.files import write_figure, write_text
+from ivs_jax.evaluation.report.markdown import to_markdown
+from ivs_jax.evaluation.report.sections import Section, Table
 
 FIELDS = ("dataset", "model", "refine", "objects", "noc", "failures", "mean_iou", "spc")
 SHARED = ("dataset", "objects", "max_clicks", "replay")  # curves compare where these agree
@@ -22,10 +24,12 @@ def compare_reports(files: Sequence[Path], out: Path) -> str:
         raise ValueError("nothing to compare, expected one report.json or more")
     reports = [_read(file) for file in files]
     names = _names(files, reports)
-    page = f"# NoC compared\n\n{_table(names, reports)}"
+    sections = [Section(table=_table(names, reports))]
     differing = [key for key in SHARED if len({str(r.get(key)) for r in reports}) > 1]
     if differing:
-        page += f"\nThe runs differ in {', '.join(differing)}: compare with care.\n"
+        text = f"The runs differ in {', '.join(differing)}: compare with care."
+        sections.append(Section(text=text))
+    page = to_markdown("NoC compared", sections)
     write_text(out / "compare.md", page + "\n![mean IoU per click](compare.png)\n")
     write_figure(out / "compare.png", _curves(names, reports))
     return page
@@ -53,7 +57,7 @@ def _names(files: Sequence[Path], reports: Sequence[dict[str, Any]]) -> list[str
     return [f"{name} ({folder})" if names.count(name) > 1 else name for name, folder in pairs]
 
 
-def _table(names: Sequence[str], reports: Sequence[dict[str, Any]]) -> str:
+def _table(names: Sequence[str], reports: Sequence[dict[str, Any]]) -> Table:
     levels = sorted({level for report in reports for level in report["noc"]})
     header = ["run", "data", "objects", *(f"NoC@{q}" for q in levels)]
     header += [f"never {q} %" for q in levels] + ["evaluations per click", "s per click"]
@@ -62,7 +66,7 @@ def _table(names: Sequence[str], reports: Sequence[dict[str, Any]]) -> str:
         counts = [report[key].get(q, "-") for key in ("noc", "failures") for q in levels]
         cost = [report.get("evaluations", "-"), report["spc"]["warm"]]
         rows.append([name, report["dataset"], report["objects"], *counts, *cost])
-    return markdown_table(header, rows)
+    return header, rows
 
 
 def _curves(names: Sequence[str], reports: Sequence[dict[str, Any]]) -> Figure:

@@ -10,6 +10,7 @@ for the hardest object of its batch.
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import jax
 import numpy as np
@@ -17,7 +18,7 @@ import numpy as np
 from ivs_jax.cache import CompileClock
 from ivs_jax.evaluation.click_dataset import ClickSample
 from ivs_jax.evaluation.noc.click_loop import click_capacity, unusable
-from ivs_jax.evaluation.noc.devices import over_devices
+from ivs_jax.evaluation.noc.config import NocInteractor, NocRule
 from ivs_jax.evaluation.noc.program import (
     Objects,
     Progress,
@@ -28,7 +29,8 @@ from ivs_jax.evaluation.noc.program import (
     longest_run,
     run_turns,
 )
-from ivs_jax.evaluation.noc.record import Trial
+from ivs_jax.evaluation.noc.record import ObjectResult
+from ivs_jax.evaluation.noc.samples import Samples
 from ivs_jax.ops.padding import padded_sides
 from ivs_jax.session.click import FRAME_MULTIPLE, ClickInteractor
 from ivs_jax.session.device_click import blank_start, look
@@ -39,26 +41,24 @@ TURNS = 4  # of one call
 
 
 def measure_batches(
-    dataset: Sequence[ClickSample],
+    dataset: Samples,
     indices: Iterable[int],
-    interactor: object,
+    interactor: NocInteractor,
+    rule: NocRule,
     *,
-    max_clicks: int,
-    target: float,
     batch: int,
     turns: int = TURNS,
     together: bool | None = None,
     devices: Sequence[jax.Device] | None = None,
-) -> Iterator[Trial]:
+) -> Iterator[ObjectResult]:
     """Clicks the objects `indices` of `dataset`; yields each as it is finished, in no fixed order.
 
     Args:
       interactor: a `ClickInteractor`, or the `PublishedProtocol` of one (whose solutions are then
         carried from click to click); its network and refinement run inside the program.
-      max_clicks, target: see `run.run_noc`.
       batch: objects at once, over all devices together.
       turns: of the scan of one call, see `program`; objects that finished are replaced after
-        it. `program.longest_run(max_clicks)` makes a call the whole run of a batch.
+        it. `program.longest_run(rule.max_clicks)` makes a call the whole run of a batch.
       together: see `program.run_turns`, and in square buckets; default: not on a CPU, where a
         batch of the network takes as long as its items one by one, and waiting for each other is
         pure loss.
@@ -78,12 +78,12 @@ def measure_batches(
     places = -(-batch // len(devices)) * len(devices)
     together = devices[0].platform != "cpu" if together is None else together
     clicker = interactor.interactor if isinstance(interactor, PublishedProtocol) else interactor
-    advance = over_devices(
+    advance = _over_devices(
         partial(
             run_turns,
             partial(look, clicker.answer, clicker.network.config.input_size),
-            Rule(clicker.threshold, max_clicks, target, _start_of(interactor)),
-            turns=min(turns, longest_run(max_clicks)),
+            Rule(clicker.threshold, rule.max_clicks, rule.target, _start_of(interactor)),
+            turns=min(turns, longest_run(rule.max_clicks)),
             together=together,
         ),
         devices,
@@ -92,20 +92,19 @@ def measure_batches(
     for index in indices:
         began = time.perf_counter()
         try:
-            sample = ClickSample(*dataset[index])
+            sample = dataset[index]
             problem = unusable(sample)
         except ValueError as error:
-            names = getattr(dataset, "names", None)
-            yield Trial(names[index] if names else f"object {index}", skipped=str(error))
+            yield ObjectResult(dataset.names[index], skipped=str(error))
             continue
         if problem:
-            yield Trial(sample.name, skipped=problem)
+            yield ObjectResult(sample.name, skipped=problem)
             continue
         loading = time.perf_counter() - began
         bucket = _bucket(sample.mask.shape, square=together)
         if bucket not in lanes:
             start = blank_start(clicker)
-            empty = empty_progress(places, bucket, click_capacity(max_clicks), start)
+            empty = empty_progress(places, bucket, click_capacity(rule.max_clicks), start)
             lanes[bucket] = _Lane(partial(advance, clicker.variables), empty)
         while lanes[bucket].full:
             yield from lanes[bucket].advance()
@@ -133,7 +132,7 @@ class _Lane:
     def __init__(self, run: Callable[..., tuple[Progress, Record]], empty: Progress) -> None:
         frames = empty.probability.shape
         self._run, self._progress = run, empty
-        self._trials: list[Trial | None] = [None] * frames[0]
+        self._results: list[ObjectResult | None] = [None] * frames[0]
         self._fresh = np.zeros(frames[0], bool)
         self._objects = Objects(
             image=np.zeros((*frames, 3), np.uint8),
@@ -144,16 +143,16 @@ class _Lane:
 
     @property
     def full(self) -> bool:
-        return None not in self._trials
+        return None not in self._results
 
     @property
     def busy(self) -> bool:
-        return any(self._trials)
+        return any(self._results)
 
     def add(self, sample: ClickSample, *, seconds: float) -> None:
         """Gives `sample` a free place; `seconds` is what loading took."""
-        place = self._trials.index(None)
-        self._trials[place] = Trial(sample.name, seconds=seconds)
+        place = self._results.index(None)
+        self._results[place] = ObjectResult(sample.name, seconds=seconds)
         self._fresh[place] = True
         height, width = sample.mask.shape
         for canvas, part in zip(self._objects[:3], sample[1:], strict=True):
@@ -162,7 +161,7 @@ class _Lane:
                 canvas[place, :height, :width] = part
         self._objects.size[place] = height, width
 
-    def advance(self) -> Iterator[Trial]:
+    def advance(self) -> Iterator[ObjectResult]:
         """One call of the program; yields the objects that it finished, whose places are free."""
         with CompileClock() as clock:
             began = time.perf_counter()
@@ -172,25 +171,54 @@ class _Lane:
         self._fresh[:] = False
         share = records.made.sum(0) / max(records.made.sum(), 1)
         active = np.asarray(self._progress.active).reshape(-1)
-        for place, trial in enumerate(self._trials):
-            if trial is None:
+        for place, result in enumerate(self._results):
+            if result is None:
                 continue
-            _add(trial, jax.tree.map(lambda leaf, place=place: leaf[:, place], records))
-            trial.seconds += seconds * float(share[place])
-            trial.compile_seconds += clock.seconds * float(share[place])
+            _add(result, jax.tree.map(lambda leaf, place=place: leaf[:, place], records))
+            result.seconds += seconds * float(share[place])
+            result.compile_seconds += clock.seconds * float(share[place])
             if not active[place]:
-                self._trials[place] = None
-                yield trial
+                self._results[place] = None
+                yield result
 
 
-def _add(trial: Trial, records: Record) -> None:
-    """Adds the clicks of one call, records `[turns]`, to `trial`."""
+def _add(result: ObjectResult, records: Record) -> None:
+    """Adds the clicks of one call, records `[turns]`, to `result`."""
     for turn in np.flatnonzero(records.made):
         if not records.finite[turn]:
-            trial.skipped = f"click {len(trial.clicks) + 1}: the network's answer is not finite"
+            result.skipped = f"click {len(result.clicks) + 1}: the network's answer is not finite"
             return
         x, y, label = records.click[turn].tolist()
-        trial.clicks.append((x, y, label))
-        trial.ious.append(int(records.intersection[turn]) / int(records.union[turn]))
-        trial.satisfied.append(bool(records.satisfied[turn]))
-        trial.evaluations.append(int(records.evaluations[turn]))
+        result.clicks.append((x, y, label))
+        result.ious.append(int(records.intersection[turn]) / int(records.union[turn]))
+        result.satisfied.append(bool(records.satisfied[turn]))
+        result.evaluations.append(int(records.evaluations[turn]))
+
+
+def _over_devices(
+    function: Callable[..., tuple[Any, Any]], devices: Sequence[jax.Device]
+) -> Callable[..., tuple[Any, Any]]:
+    """Compiles `function(variables, *batch) -> (carried, records)`, the batch split over `devices`.
+
+    Arrays of `batch` have the batch first, a multiple of the number of devices; those of `records`
+    second. NumPy arrays are split; what was `carried` stays where it is and is only to be passed
+    back in. All devices get the same `variables`.
+    """
+    if len(devices) == 1:
+        return jax.jit(function)
+    program = jax.pmap(
+        lambda variables, batch: function(variables, *batch), in_axes=(None, 0), devices=devices
+    )
+
+    def split(x: Any) -> Any:
+        return x.reshape(len(devices), -1, *x.shape[1:]) if isinstance(x, np.ndarray) else x
+
+    def joined(x: Any) -> np.ndarray:
+        x = np.asarray(x).swapaxes(0, 1)  # [devices, turns, B / devices] -> turns first
+        return x.reshape(x.shape[0], -1, *x.shape[3:])
+
+    def run(variables: Any, *batch: Any) -> tuple[Any, Any]:
+        carried, records = program(variables, jax.tree.map(split, batch))
+        return carried, jax.tree.map(joined, records)
+
+    return run

@@ -1,39 +1,39 @@
 """Log of a NoC run in progress, from which an interrupted run resumes."""
 
-import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ivs_jax.evaluation.noc.record import Trial
+from ivs_jax.evaluation.noc.config import NocConfig, digest
+from ivs_jax.evaluation.noc.record import ObjectResult
 from ivs_jax.evaluation.report.files import write_text
 
 
 class NocLog:
     """Finished objects of a run, one JSON line each after a line with the configuration."""
 
-    def __init__(self, path: Path, config: Mapping[str, Any]) -> None:
-        self.path, self.done = path, dict[str, Trial]()
-        head = {"fingerprint": digest(config), "config": dict(config)}
+    def __init__(self, path: Path, config: NocConfig) -> None:
+        fields = asdict(config)
+        self.path = path
+        head = {"fingerprint": digest(fields), "config": fields}
         lines = _json_lines(path) if path.exists() else []
         if lines and lines[0].get("fingerprint") != head["fingerprint"]:
             raise ValueError(
-                f"{path}: left by a run of {lines[0].get('config')}, this one is {dict(config)}; "
+                f"{path}: left by a run of {lines[0].get('config')}, this one is {fields}; "
                 "choose another folder or delete that file"
             )
         try:
-            self.done = {line["name"]: Trial(**line) for line in lines[1:]}
+            self.done = {line["name"]: ObjectResult(**line) for line in lines[1:]}
         except (KeyError, TypeError) as error:
             raise ValueError(f"{path}: left by another version ({error}), delete it") from error
         # Written again as a whole, so that a line cut off by the interruption goes away.
         write_text(path, "".join(json.dumps(line) + "\n" for line in [head, *lines[1:]]))
 
-    def add(self, trial: Trial) -> None:
-        if trial.name not in self.done:
+    def add(self, result: ObjectResult) -> None:
+        if result.name not in self.done:
             with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(trial)) + "\n")
+                file.write(json.dumps(asdict(result)) + "\n")
 
 
 def _json_lines(path: Path) -> list[dict[str, Any]]:
@@ -45,8 +45,3 @@ def _json_lines(path: Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError:
             break
     return lines
-
-
-def digest(value: Mapping[str, Any]) -> str:
-    """A short name for the content of `value`."""
-    return hashlib.sha256(json.dumps(dict(value), sort_keys=True).encode()).hexdigest()[:16]

@@ -88,7 +88,7 @@ class Record(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """The protocol, see `run.run_noc`.
+    """The protocol, see `config.NocRule`.
 
     Attributes:
       threshold: masks are probabilities above it.

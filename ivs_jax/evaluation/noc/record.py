@@ -1,23 +1,18 @@
-"""Record, summary and files of a NoC run."""
+"""What a NoC run measured, and its summary."""
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
+from ivs_jax.evaluation.noc.config import NocConfig
 from ivs_jax.evaluation.region import Mean
-from ivs_jax.evaluation.report.files import markdown_table, write_figure, write_json, write_text
 
 LEVELS = (0.80, 0.85, 0.90)
 
 
 @dataclass
-class Trial:
+class ObjectResult:
     """One object: a list entry per click, or the reason why it was skipped.
 
     Attributes:
@@ -43,13 +38,11 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class NocReport:
+class NocReport(NocConfig):
     """Result of a NoC run; `asdict` of it is report.json.
 
     Attributes:
       objects: how many were measured; the skipped ones are not among them.
-      options: settings of the refinement that differ from the published ones.
-      replay: digest of the given clicks; empty where the robot clicked.
       noc: mean number of clicks to IoU >= 80/85/90 %, `max_clicks` where it was never reached.
         Levels above the target are absent (the run stopped before them).
       failures: how many objects never reached the level.
@@ -64,15 +57,6 @@ class NocReport:
       skipped: `{"name", "reason"}` of every object that was not measured.
     """
 
-    dataset: str
-    model: str
-    refine: str
-    options: dict[str, Any]
-    weights: str
-    max_clicks: int
-    target: float
-    threshold: float
-    replay: str
     objects: int
     clicks: int
     noc: dict[str, float]
@@ -82,137 +66,58 @@ class NocReport:
     satisfied: float
     evaluations: float
     spc: dict[str, float]
-    workers: int
     batch: int | None
     device: str
     skipped: list[dict[str, str]]
 
 
 def summarise(
-    trials: Sequence[Trial],
-    config: Mapping[str, Any],
-    *,
-    workers: int,
-    device: str,
-    batch: int | None = None,
+    results: Sequence[ObjectResult], config: NocConfig, *, device: str, batch: int | None = None
 ) -> NocReport:
-    """Means over the measured trials. Raises ValueError when there is none."""
-    skipped = [{"name": t.name, "reason": t.skipped} for t in trials if t.skipped]
-    done = [trial for trial in trials if not trial.skipped]
+    """Means over the measured objects. Raises ValueError when there is none."""
+    skipped = [{"name": r.name, "reason": r.skipped} for r in results if r.skipped]
+    done = [result for result in results if not result.skipped]
     if not done:
         first = f"; first: {skipped[0]['name']}: {skipped[0]['reason']}" if skipped else ""
         raise ValueError(
-            f"{config['dataset']}: no object could be measured, {len(skipped)} skipped{first}"
+            f"{config.dataset}: no object could be measured, {len(skipped)} skipped{first}"
         )
-    cap = int(config["max_clicks"])
-    levels = [level for level in LEVELS if level <= config["target"]]
-    reached = {_percent(q): [trial.reached(q) for trial in done] for q in levels}
-    clicks = sum(len(trial.ious) for trial in done)
-    compiled = sum(trial.compile_seconds for trial in done)
+    cap = config.max_clicks
+    levels = [level for level in LEVELS if level <= config.target]
+    reached = {percent(q): [result.reached(q) for result in done] for q in levels}
+    clicks = sum(len(result.ious) for result in done)
+    compiled = sum(result.compile_seconds for result in done)
     return NocReport(
-        **dict(config),
+        **asdict(config),
         objects=len(done),
         clicks=clicks,
         noc={q: float(np.mean([n or cap for n in found])) for q, found in reached.items()},
         failures={q: sum(n is None for n in found) for q, found in reached.items()},
         at_cap={q: sum((n or cap) == cap for n in found) for q, found in reached.items()},
-        mean_iou=np.mean([_carried(trial.ious, cap) for trial in done], axis=0).tolist(),
-        satisfied=_mean(value for trial in done for value in trial.satisfied),
-        evaluations=_mean(value for trial in done for value in trial.evaluations),
+        mean_iou=np.mean([_carried(result.ious, cap) for result in done], axis=0).tolist(),
+        satisfied=_mean(value for result in done for value in result.satisfied),
+        evaluations=_mean(value for result in done for value in result.evaluations),
         spc={
             "compile": compiled,
-            "warm": (sum(trial.seconds for trial in done) - compiled) / clicks,
+            "warm": (sum(result.seconds for result in done) - compiled) / clicks,
         },
-        workers=workers,
         batch=batch,
         device=device,
         skipped=skipped,
     )
 
 
-def write_report(report: NocReport, trials: Sequence[Trial], out: Path) -> None:
-    """Writes report.json, report.md, per_object.csv and curve.png into `out`."""
-    write_json(out / "report.json", asdict(report))
-    write_text(out / "report.md", as_markdown(report) + "\n![mean IoU per click](curve.png)\n")
-    write_text(out / "per_object.csv", _csv(trials))
-    write_figure(out / "curve.png", curve(report))
-
-
-def as_markdown(report: NocReport) -> str:
-    """The report as a page."""
-    refine = f", refinement {report.refine}" if report.refine else ""
-    refine += "".join(f", {key} {value}" for key, value in report.options.items())
-    page = [
-        f"# NoC on {report.dataset}: {report.model}{refine}\n",
-        f"{report.objects} objects, {report.clicks} clicks (at most {report.max_clicks} each), "
-        f"{len(report.skipped)} skipped.{' Clicks from a file, no robot.' * bool(report.replay)}\n",
-        markdown_table(["IoU", "NoC", "never reached", "at the cap"], level_rows(report)),
-        markdown_table(["", "value"], fact_rows(report)),
-    ]
-    if report.skipped:
-        rows = [[entry["name"], entry["reason"]] for entry in report.skipped]
-        page.append(markdown_table(["skipped", "reason"], rows))
-    return "\n".join(page)
-
-
-def level_rows(report: NocReport) -> list[list[Any]]:
-    """Level, NoC, never reached, at the cap: a row for each level."""
-    return [[f"{q} %", report.noc[q], report.failures[q], report.at_cap[q]] for q in report.noc]
-
-
-def fact_rows(report: NocReport) -> list[list[Any]]:
-    """What else was measured: name and value."""
-    return [
-        ["mean IoU after 1 / 3 / last click", _iou_cell(report.mean_iou)],
-        ["answers that agree with every click", f"{100 * report.satisfied:.1f} %"],
-        ["network evaluations per click", report.evaluations],
-        ["seconds per click, warm", report.spc["warm"]],
-        ["seconds of compilation, in all", report.spc["compile"]],
-        ["objects at once", report.batch or report.workers],
-        ["device", report.device],
-    ]
-
-
-def _csv(trials: Sequence[Trial]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    levels = [f"noc{_percent(q)}" for q in LEVELS]
-    writer.writerow(["name", "skipped", *levels, "seconds", "evaluations", "ious", "clicks"])
-    for t in trials:
-        ious = " ".join(f"{value:.4f}" for value in t.ious)
-        clicks = " ".join(f"{x},{y},{label}" for x, y, label in t.clicks)
-        noc = [t.reached(q) or "" for q in LEVELS]
-        row = [t.name, t.skipped or "", *noc, f"{t.seconds:.3f}", sum(t.evaluations), ious, clicks]
-        writer.writerow(row)
-    return text.getvalue()
-
-
-def curve(report: NocReport) -> Figure:
-    """Mean IoU after each click."""
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.add_subplot()
-    axes.plot(range(1, len(report.mean_iou) + 1), report.mean_iou, marker="o", markersize=3)
-    axes.set(xlabel="clicks", ylabel="mean IoU", ylim=(0, 1), title=f"{report.dataset}")
-    axes.set_xticks(range(1, len(report.mean_iou) + 1))
-    axes.grid(alpha=0.3)
-    axes.text(0.98, 0.04, f"{report.model} {report.refine}", ha="right", transform=axes.transAxes)
-    return figure
+def percent(level: float) -> str:
+    """A level of IoU as reports name it: 0.85 -> "85"."""
+    return str(round(100 * level))
 
 
 def _carried(values: Sequence[float], length: int) -> list[float]:
     return [*values, *[values[-1]] * (length - len(values))]
 
 
-def _mean(values: Any) -> float:
+def _mean(values: Iterable[float]) -> float:
     total = Mean()
     for value in values:
         total = total.add(value)
     return total.value
-
-
-def _percent(level: float) -> str:
-    return str(round(100 * level))
-
-
-def _iou_cell(curve: Sequence[float]) -> str:
-    return " / ".join(f"{curve[min(i, len(curve)) - 1]:.3f}" for i in (1, 3, len(curve)))

@@ -1,8 +1,11 @@
-"""Writing of reports: atomic files, Markdown tables, the device that a figure was measured on."""
+"""Files of a report, each written as a whole or not at all."""
 
+import csv
+import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,29 +33,44 @@ def write_json(path: str | Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """A Markdown table; floats with three decimals, the first column to the left."""
-    lines = [_row(header), _row([":--"] + ["--:"] * (len(header) - 1))]
-    lines += [_row([cell(value).replace("|", "\\|") for value in row]) for row in rows]
-    return "\n".join(lines) + "\n"
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def cell(value: Any) -> str:
-    """A value as tables show it: floats with three decimals, never -0.000."""
-    return f"{value:z.3f}" if isinstance(value, float) else str(value)
-
-
 def write_figure(path: str | Path, figure: Figure) -> None:
     """Writes a Matplotlib figure as an image, as a whole or not at all."""
     with atomic(path) as temporary:
         figure.savefig(temporary, dpi=110)
 
 
-def write_bytes(path: str | Path, content: bytes) -> None:
-    """Writes `content` to `path` as a whole or not at all."""
-    with atomic(path) as temporary:
-        temporary.write_bytes(content)
+def write_report(
+    out: Path,
+    report: Any,
+    markdown: str,
+    *,
+    tables: Mapping[str, Iterable[Sequence[Any]]] | None = None,
+    figures: Mapping[str, Figure] | None = None,
+    pictures: Mapping[str, bytes] | None = None,
+) -> None:
+    """Writes the files of a report into `out`: report.json and report.md, and others by name.
+
+    Args:
+      report: a dataclass; its fields are report.json.
+      markdown: content of report.md.
+      tables: rows of CSV files; floats get six decimals.
+      figures: drawn into image files.
+      pictures: contents of image files.
+    """
+    write_json(out / "report.json", asdict(report))
+    write_text(out / "report.md", markdown)
+    for name, rows in (tables or {}).items():
+        write_text(out / name, _csv(rows))
+    for name, figure in (figures or {}).items():
+        write_figure(out / name, figure)
+    for name, content in (pictures or {}).items():
+        with atomic(out / name) as temporary:
+            temporary.write_bytes(content)
+
+
+def _csv(rows: Iterable[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for row in rows:
+        writer.writerow([f"{cell:.6f}" if isinstance(cell, float) else cell for cell in row])
+    return text.getvalue()

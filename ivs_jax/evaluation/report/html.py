@@ -9,59 +9,30 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from matplotlib.figure import Figure
 from PIL import Image, UnidentifiedImageError
 
-from ivs_jax.evaluation.report.files import cell, write_text
-
-PAGE = "report.html"  # the name inside the folder that `--report` gives
-
-Table = tuple[Sequence[str], Sequence[Sequence[Any]]]
-Picture = tuple[str, bytes]
+from ivs_jax.evaluation.report.files import write_text
+from ivs_jax.evaluation.report.sections import Section, cell
 
 _MIME = {"PNG": "image/png", "JPEG": "image/jpeg"}
 _STRIP = 2.2, 704  # wider than so many heights and pixels: scrolls on a phone, does not shrink
-_DPI = 144  # of figures; they are shown at 72 pixels an inch, sharp on a phone's screen
-
-
-class Section(NamedTuple):
-    """A part of a page, in this order: heading, paragraphs, table, pictures.
-
-    Attributes:
-      title: the heading, also the entry in the page's contents.
-      text: plain text (never read as HTML); an empty line starts a new paragraph.
-      table: header and rows; floats are shown with three decimals, None as an empty cell.
-      images: pairs of caption and file content, PNG or JPEG.
-    """
-
-    title: str
-    text: str = ""
-    table: Table | None = None
-    images: Sequence[Picture] = ()
 
 
 def write_page(
-    path: str | Path, title: str, facts: Mapping[str, str], sections: Iterable[Section]
+    folder: str | Path, title: str, facts: Mapping[str, str], sections: Iterable[Section]
 ) -> None:
-    """Writes the page to `path`, as a whole or not at all.
+    """Writes report.html into `folder`, as a whole or not at all.
 
     `facts` are the few figures that a reader looks for first, name to value, shown on top.
     Raises ValueError for a picture that is neither PNG nor JPEG, and for a row of a table that is
     not as long as its header.
     """
-    write_text(path, as_html(title, facts, sections))
+    write_text(Path(folder) / "report.html", to_html(title, facts, sections))
 
 
-def figure_png(figure: Figure) -> bytes:
-    """A Matplotlib figure as the content of a PNG file, for `Section.images`."""
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=_DPI)
-    return content.getvalue()
-
-
-def as_html(title: str, facts: Mapping[str, str], sections: Iterable[Section]) -> str:
+def to_html(title: str, facts: Mapping[str, str], sections: Iterable[Section]) -> str:
     """The page as text; see `write_page`."""
     parts = list(sections)
     tiles = "".join(

@@ -1,26 +1,15 @@
-"""Record and summary of a video evaluation, and its rows for tables."""
+"""What a video evaluation measured, and its summary."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ivs_jax.evaluation.region import Mean
-from ivs_jax.evaluation.report.files import markdown_table
-from ivs_jax.evaluation.vos.scores import ObjectScores, SequenceScores
-from ivs_jax.evaluation.vos.series import average, statistics
+from ivs_jax.evaluation.vos.scores import ObjectScores, SequenceScores, average, statistics
 
 FIRST = (1, 5, 10, 25)  # frames after the first over which its mask is followed
-MEASURES = (
-    "J&F-Mean",
-    "J-Mean",
-    "J-Recall",
-    "J-Decay",
-    "F-Mean",
-    "F-Recall",
-    "F-Decay",
-)  # the order and the names of the official tables
 
 
 @dataclass
@@ -30,7 +19,7 @@ class Measured:
     Attributes:
       scores: of the sequences that were measured.
       skipped: `{"name", "reason"}` of the others.
-      strips: sequence -> JPEG, see `report.strips`.
+      strips: sequence -> JPEG, see `report.pictures`.
     """
 
     scores: list[SequenceScores] = field(default_factory=list)
@@ -105,79 +94,6 @@ def summarise(
         device=device,
         skipped=measured.skipped,
     )
-
-
-def as_markdown(report: VosReport) -> str:
-    """The report as a page."""
-    page = [
-        f"# {report.dataset}: {report.model}\n",
-        f"{described(report)}\n",
-        markdown_table(["sequence", *columns(report)], [*sequence_rows(report), total_row(report)]),
-        markdown_table(held_columns(report), [held_row(report)]),
-    ]
-    if report.skipped:
-        skips = [[entry["name"], entry["reason"]] for entry in report.skipped]
-        page.append(markdown_table(["skipped", "reason"], skips))
-    return "\n".join(page)
-
-
-def described(report: VosReport) -> str:
-    """What was measured and how, in two sentences."""
-    how = {
-        "mask": "from the true mask on frame 0",
-        "clicks": f"from {report.clicks} robot clicks on frame 0",
-        "results": "masks read from disk",
-    }[report.prompt]
-    if report.first_frame_j is not None:
-        how += f" (J of frame 0: {report.first_frame_j:.3f}), on {report.device}"
-    return (
-        f"{report.objects} objects of {len(report.sequences)} sequences, {how}. "
-        "The first and the last frame are not scored."
-    )
-
-
-def columns(report: VosReport) -> list[str]:
-    """Heads of the columns of `sequence_rows` after the name."""
-    names = [name.replace("-", " ") for name in MEASURES]
-    return names if report.fps is None else [*names, "frames/s"]
-
-
-def sequence_rows(report: VosReport) -> list[list[Any]]:
-    """A row for each sequence: name and the values of `columns`."""
-    return [[name, *_row(report, scores)] for name, scores in report.sequences.items()]
-
-
-def total_row(report: VosReport) -> list[Any]:
-    """The row of the whole set."""
-    return ["all objects", *_row(report, asdict(report))]
-
-
-def held_columns(report: VosReport) -> list[str]:
-    """Heads of `held_row`."""
-    return ["J of the first frames", *_held(report)]
-
-
-def held_row(report: VosReport) -> list[Any]:
-    """What frame 0 was given, what the network makes of it again, and the frames that follow."""
-    return ["all objects", *_held(report).values()]
-
-
-def _held(report: VosReport) -> dict[str, float]:
-    found = {
-        "frame 0 as prompted": report.first_frame_j,
-        "frame 0 from its own mask": report.own_j,
-        **{f"frames 1 to {count}": value for count, value in report.first_j.items()},
-    }
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _row(report: VosReport, scores: Mapping[str, Any]) -> list[Any]:
-    return measures(scores) if report.fps is None else [*measures(scores), scores["fps"]]
-
-
-def measures(scores: Mapping[str, Any]) -> list[float]:
-    """The values of MEASURES from a mapping with `jf`, `j` and `f`."""
-    return [scores["jf"], *scores["j"].values(), *scores["f"].values()]
 
 
 def _means(objects: Sequence[ObjectScores]) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from ivs_jax.evaluation.davis import Year, read_objects, read_split, sequence_folders
-from ivs_jax.evaluation.report.strips import strip_jpeg
-from ivs_jax.evaluation.vos.files import write_report
+from ivs_jax.evaluation.report.pictures import strip_jpeg
 from ivs_jax.evaluation.vos.record import Measured, VosReport, summarise
+from ivs_jax.evaluation.vos.report import write_vos
 from ivs_jax.evaluation.vos.scores import (
     ObjectScores,
     SequenceScores,
@@ -172,7 +172,7 @@ def score_results(
     report = summarise(
         measured, dataset=dataset, prompt="results", clicks=0, model=results, device="not run"
     )
-    write_report(report, measured, out=out, page=page)
+    write_vos(report, measured, out=out, page=page)
     return report
 
 

@@ -6,6 +6,7 @@ how: `scores`; means over all objects of all sequences, each with the same weigh
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -14,9 +15,9 @@ import numpy as np
 from ivs_jax.evaluation.davis import DavisSequence
 from ivs_jax.evaluation.region import iou
 from ivs_jax.evaluation.report.files import device_description
-from ivs_jax.evaluation.report.strips import strip_jpeg
-from ivs_jax.evaluation.vos.files import write_report
+from ivs_jax.evaluation.sequences import opened_engine, state_strip
 from ivs_jax.evaluation.vos.record import Measured, VosReport, summarise
+from ivs_jax.evaluation.vos.report import write_vos
 from ivs_jax.evaluation.vos.scores import (
     ObjectScores,
     SequenceScores,
@@ -56,7 +57,7 @@ def run_vos(
       clicks: at most so many clicks an object; fewer where no error is left.
       own: also segment frame 0 anew, from its own mask in the memory: what a network that finds
         its own place again gives back.
-      out, page: folders for files and for the page, see `files.write_report`.
+      out, page: folders for files and for the page, see `report.write_vos`.
       progress: called with (frames propagated, frames to propagate, sequence).
 
     Sequences without an object on frame 0 are listed in `skipped`, in no mean.
@@ -69,17 +70,13 @@ def run_vos(
     measured = Measured()
     model = ""
     for sequence in sequences:
-        engine = load_engine(sequence.frames)
-        model = engine.name
-        try:
+        with opened_engine(sequence, load_engine) as engine:
+            model, size = engine.name, engine.video.size
             state, scores = _run_sequence(sequence, engine, prompt, clicks, own, progress)
             measured.add(sequence.name, scores)
             if scores and (out or page):
-                measured.strips[sequence.name] = _strip(sequence, state)
-        finally:
-            close = getattr(engine.video, "close", None)
-            if close:
-                close()
+                truth = partial(sequence.truth, size=size)
+                measured.strips[sequence.name] = state_strip(state, truth)
     report = summarise(
         measured,
         dataset=dataset,
@@ -88,7 +85,7 @@ def run_vos(
         model=model,
         device=device_description(),
     )
-    write_report(report, measured, out=out, page=page)
+    write_vos(report, measured, out=out, page=page)
     return report
 
 
@@ -102,11 +99,6 @@ def _run_sequence(
 ) -> tuple[State, SequenceScores | None]:
     """Prompt, propagation and scores of one sequence; no scores if frame 0 has no object."""
     video, name = engine.video, sequence.name
-    if len(video) != len(sequence.annotations):
-        raise ValueError(
-            f"{sequence.frames}: the engine's video has {len(video)} frames, "
-            f"expected {len(sequence.annotations)}"
-        )
     truth = sequence.truth(0, video.size)
     objects = objects_of(truth)
     state = start(engine)
@@ -195,13 +187,3 @@ def _scored(
         for row, number in enumerate(prompted)
     }
     return SequenceScores(sequence.name, scores, count, seconds)
-
-
-def _strip(sequence: DavisSequence, state: State) -> bytes:
-    video = state.engine.video
-    return strip_jpeg(
-        range(len(video)),
-        lambda frame: video[frame],
-        state.labels,
-        lambda frame: sequence.truth(frame, video.size),
-    )

@@ -1,19 +1,20 @@
-"""J and F of every object on every scored frame of a sequence, a thread for each core.
+"""J and F of every object on every scored frame of a sequence, and the statistics of DAVIS of them.
 
 As in the official semi-supervised evaluation of DAVIS the first and the last frame are not scored
 and void is not applied. The objects are those of frame 0; what has another id is background.
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from ivs_jax.evaluation.boundary import f_measure
 from ivs_jax.evaluation.davis import guesses_refused
-from ivs_jax.evaluation.region import iou
+from ivs_jax.evaluation.region import Mean, iou
 
 Labels = Callable[[int], np.ndarray]  # frame -> ids `[H, W]` uint8
 
@@ -65,7 +66,7 @@ def objects_of(labels: np.ndarray) -> list[int]:
 def score_frames(
     truth: Labels, predicted: Labels, objects: Sequence[int], frames: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """J and F, float64 `[objects, frames]` each.
+    """J and F, float64 `[objects, frames]` each; a thread for each core.
 
     `truth` and `predicted` are called once for each frame, from several threads: reading masks is
     the larger part of the work. Their errors are raised here.
@@ -81,3 +82,41 @@ def score_frames(
         scores = np.array(list(pool.map(measured, frames)), np.float64)
     scores = scores.reshape(len(frames), len(objects), 2)
     return scores[..., 0].T, scores[..., 1].T
+
+
+class DavisStatistics(NamedTuple):
+    """DAVIS statistics of J or F.
+
+    Attributes:
+      mean: mean over the frames.
+      recall: share of frames strictly above 0.5.
+      decay: mean of the first quarter minus mean of the last; negative = it got better.
+    """
+
+    mean: float
+    recall: float
+    decay: float
+
+
+def statistics(values: Sequence[float] | np.ndarray) -> DavisStatistics:
+    """DavisStatistics of one object's per-frame `values` `[n]`, n >= 1.
+
+    Quarters share their border frame, as in the official code. That code keeps the borders in
+    uint8 and so goes wrong beyond 256 frames; this one does not.
+    """
+    series = np.asarray(values, np.float64)
+    if series.ndim != 1 or not len(series):
+        raise ValueError(f"values must be [n] with n >= 1, found shape {series.shape}")
+    border = np.round(np.linspace(1, len(series), 5) + 1e-10).astype(int) - 1
+    first, last = series[border[0] : border[1] + 1], series[border[3] : border[4] + 1]
+    return DavisStatistics(
+        float(series.mean()), float((series > 0.5).mean()), float(first.mean() - last.mean())
+    )
+
+
+def average(parts: Iterable[DavisStatistics]) -> DavisStatistics:
+    """Mean of the statistics of several objects, every object with the same weight."""
+    sums = [Mean(), Mean(), Mean()]
+    for part in parts:
+        sums = [total.add(value) for total, value in zip(sums, part, strict=True)]
+    return DavisStatistics(*(total.value for total in sums))

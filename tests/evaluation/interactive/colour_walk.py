@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from ivs_jax.evaluation.interactive.user import Task, play
+from ivs_jax.evaluation.interactive.user import Task, run_sample
 from ivs_jax.io.frames import open_video
 from ivs_jax.session import Engine
 from tests.plain_engine import PlainInteractor, PlainPropagator, PlainVideo
@@ -107,5 +107,5 @@ def plain_engine(count=COUNT):
 
 
 def plain(protocol, a_task=None, engine=None):
-    """Plays one sample without files."""
-    return play(engine or plain_engine(), a_task or task(), protocol)
+    """Runs one sample without files."""
+    return run_sample(engine or plain_engine(), a_task or task(), protocol)

@@ -14,9 +14,14 @@ from ivs_jax.cli import main
 from ivs_jax.evaluation.boundary import f_measure
 from ivs_jax.evaluation.davis import open_davis
 from ivs_jax.evaluation.interactive import user as simulated_user
-from ivs_jax.evaluation.interactive.curve import area, height, round_curve, time_curve
-from ivs_jax.evaluation.interactive.frame_scores import FrameScores
 from ivs_jax.evaluation.interactive.run import run_interactive
+from ivs_jax.evaluation.interactive.scores import (
+    FrameScores,
+    auc,
+    round_curve,
+    time_curve,
+    value_at,
+)
 from ivs_jax.evaluation.interactive.user import Protocol
 from ivs_jax.evaluation.region import iou
 from ivs_jax.interaction.davis_scribbles import write_scribbles
@@ -180,12 +185,12 @@ def test_areas_and_heights_are_those_of_a_fine_sum(seed):
     curve = time_curve(scores, seconds, 100)
     x = np.linspace(0, 100, 200_001)
     y = np.interp(x, [0, *np.cumsum(seconds), 100], [0, *scores, scores[-1]])
-    assert area(curve) == pytest.approx(y.mean(), abs=1e-4)
-    assert height(curve, 60) == pytest.approx(scores[-1])
+    assert auc(curve) == pytest.approx(y.mean(), abs=1e-4)
+    assert value_at(curve, 60) == pytest.approx(scores[-1])
     middle = seconds[0] + seconds[1] / 2
-    assert height(curve, middle) == pytest.approx(scores[:2].mean())
+    assert value_at(curve, middle) == pytest.approx(scores[:2].mean())
     assert round_curve(scores).x == tuple(range(7))
-    assert area(time_curve([0.7], [0])) == 0  # not one round was finished
+    assert auc(time_curve([0.7], [0])) == 0  # not one round was finished
     assert time_curve([0.5], [9], 4).x == (0, 9)  # a limit that was passed adds nothing
 
 

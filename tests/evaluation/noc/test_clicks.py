@@ -7,12 +7,13 @@ import pytest
 from PIL import Image
 
 from ivs_jax.evaluation.click_dataset import ClickSample
+from ivs_jax.evaluation.noc import NocRule, Outputs, run_noc
 from ivs_jax.evaluation.noc import device as noc_device
+from ivs_jax.evaluation.noc.click_loop import run_object
 from ivs_jax.evaluation.noc.clicks import read_clicks
 from ivs_jax.evaluation.noc.compare import compare_reports
 from ivs_jax.evaluation.noc.config import noc_config
-from ivs_jax.evaluation.noc.record import Trial, summarise
-from ivs_jax.evaluation.noc.run import run_noc, run_trial
+from ivs_jax.evaluation.noc.record import ObjectResult, summarise
 from ivs_jax.models.brs import ClickNet
 from ivs_jax.refine.config import RefineConfig
 from ivs_jax.session.click import ClickInteractor
@@ -36,7 +37,7 @@ DATA = [blob("a", 1), blob("b", 2), blob("c", 3)]
 class Brush:
     """The truth inside discs around the clicks; depends on every click and on the last answer."""
 
-    name, refine, fingerprint = "brush", "NoBRS", "w"
+    name, refine, threshold, fingerprint = "brush", "NoBRS", 0.5, "w"
     config: RefineConfig | None = None
 
     def __init__(self, radius=7.0):
@@ -56,16 +57,15 @@ class Brush:
 
 def test_clicks_run_again_give_the_same_ious(tmp_path):
     file = tmp_path / "deep" / "clicks.jsonl"
-    first = run_noc(DATA, Brush(), save_clicks=file, out=tmp_path / "robot")
+    first = run_noc(DATA, Brush(), outputs=Outputs(tmp_path / "robot", clicks=file))
     records = [json.loads(line) for line in file.read_text().splitlines()]
     assert [record["name"] for record in records] == ["a", "b", "c"]
     assert all(len(r["clicks"]) == len(r["ious"]) > 1 for r in records)
     second = run_noc(
         DATA,
         Brush(),
-        replay=read_clicks(file),
-        save_clicks=tmp_path / "again.jsonl",
-        out=tmp_path / "replay",
+        NocRule(replay=read_clicks(file)),
+        Outputs(tmp_path / "replay", clicks=tmp_path / "again.jsonl"),
     )
     assert (tmp_path / "again.jsonl").read_text() == file.read_text()
     assert second.mean_iou == first.mean_iou and second.noc == first.noc
@@ -77,7 +77,7 @@ def test_clicks_run_again_give_the_same_ious(tmp_path):
 def test_a_replay_runs_past_the_target_and_only_its_own_objects(tmp_path):
     clicks = {"a": [(20, 16, 1), (1, 1, 0), (2, 2, 0)], "c": [(20, 16, 1)]}
     brush = Brush(radius=40)  # right with the first click
-    report = run_noc(DATA, brush, replay=clicks)
+    report = run_noc(DATA, brush, NocRule(replay=clicks))
     assert brush.seen == [1, 2, 3, 1] and report.objects == 2 and report.clicks == 4
     assert report.skipped == [{"name": "b", "reason": "no clicks to replay, expected 1 to 20"}]
 
@@ -85,7 +85,7 @@ def test_a_replay_runs_past_the_target_and_only_its_own_objects(tmp_path):
 def test_clicks_that_do_not_fit_are_listed():
     clicks = {"a": [(20, 16, 1), (40, 3, 0)], "b": [(3, -1, 1)], "c": [(20, 16, 1)] * 3}
     clicks["d"] = [(20, 16, 1)]
-    report = run_noc([*DATA, blob("d", 4)], Brush(), replay=clicks, max_clicks=2)
+    report = run_noc([*DATA, blob("d", 4)], Brush(), NocRule(max_clicks=2, replay=clicks))
     reasons = {entry["name"]: entry["reason"] for entry in report.skipped}
     assert reasons == {
         "a": "click 2 at (40, 3) is outside the image of 40 x 32",
@@ -103,44 +103,43 @@ def test_a_resumed_run_saves_all_clicks_and_no_other_clicks_resume_it(tmp_path):
             return super().predict(image, clicks, previous)
 
     whole, part = tmp_path / "whole.jsonl", tmp_path / "part.jsonl"
-    run_noc(DATA, Brush(), save_clicks=whole)
+    run_noc(DATA, Brush(), outputs=Outputs(clicks=whole))
     with pytest.raises(KeyboardInterrupt):
-        run_noc(DATA, Stops(), out=tmp_path / "run")
+        run_noc(DATA, Stops(), outputs=Outputs(tmp_path / "run"))
     assert 1 < len((tmp_path / "run" / "progress.jsonl").read_text().splitlines()) < 4
     with pytest.raises(ValueError, match=r"progress.jsonl: left by a run of"):
-        run_noc(DATA, Brush(), out=tmp_path / "run", replay=read_clicks(whole))
+        run_noc(DATA, Brush(), NocRule(replay=read_clicks(whole)), Outputs(tmp_path / "run"))
     again = Brush()
-    run_noc(DATA, again, out=tmp_path / "run", save_clicks=part)
+    run_noc(DATA, again, outputs=Outputs(tmp_path / "run", clicks=part))
     assert part.read_text() == whole.read_text()
     assert len(again.seen) < sum(len(c) for c in read_clicks(whole).values())
 
 
 def test_a_resumed_batched_run_measures_the_rest_and_gives_the_same_report(tmp_path, monkeypatch):
-    """The device's part in the place of which trials come one by one, the last first."""
+    """The device's part in the place of which results come one by one, the last first."""
     asked = []
 
-    def backwards(samples, indices, interactor, *, max_clicks, target, batch):
+    def backwards(samples, indices, interactor, rule, *, batch):
         asked.append((list(indices), batch))
         for index in reversed(asked[-1][0]):
-            yield run_trial(samples[index], interactor, max_clicks=max_clicks, target=target)
+            yield run_object(samples[index], interactor, rule)
 
     monkeypatch.setattr(noc_device, "measure_batches", backwards)
     whole, part, run = tmp_path / "whole.jsonl", tmp_path / "part.jsonl", tmp_path / "run"
-    report = run_noc(DATA, Brush(), save_clicks=whole)
+    report = run_noc(DATA, Brush(), outputs=Outputs(clicks=whole))
     with pytest.raises(KeyboardInterrupt):
-        run_noc(DATA, Brush(), out=run, batch=2, progress=lambda *_: interrupt())
+        run_noc(DATA, Brush(), outputs=Outputs(run), batch=2, progress=lambda *_: interrupt())
     assert len((run / "progress.jsonl").read_text().splitlines()) == 2
     done: list[str] = []
-    again = run_noc(
-        DATA, Brush(), out=run, batch=2, save_clicks=part, progress=lambda *a: done.append(a[2])
-    )
+    outputs = Outputs(run, clicks=part)
+    again = run_noc(DATA, Brush(), outputs=outputs, batch=2, progress=lambda *a: done.append(a[2]))
     assert asked == [([0, 1, 2], 2), ([0, 1], 2)] and done == ["c", "b", "a"]
     assert again.noc == report.noc and again.mean_iou == report.mean_iou
     assert part.read_text() == whole.read_text() and (again.batch, report.batch) == (2, None)
     names = [line.split(",")[0] for line in (run / "per_object.csv").read_text().splitlines()]
     assert names == ["name", "a", "b", "c"]
-    with pytest.raises(ValueError, match="batch goes with neither workers nor replay"):
-        run_noc(DATA, Brush(), replay=read_clicks(part), batch=2)
+    with pytest.raises(ValueError, match="a batch cannot replay clicks"):
+        run_noc(DATA, Brush(), NocRule(replay=read_clicks(part)), batch=2)
 
 
 def test_a_budget_is_named_in_the_report_and_guards_the_log(tmp_path):
@@ -152,22 +151,22 @@ def test_a_budget_is_named_in_the_report_and_guards_the_log(tmp_path):
         brush.config = ClickInteractor(
             net, {}, refine=brush.refine, budget=budget, published=budget is None
         ).config
-        assert noc_config(DATA, brush, max_clicks=20, target=0.9)["options"] == options
+        assert noc_config("data", brush, NocRule()).options == options
     with pytest.raises(KeyboardInterrupt):
-        run_noc(DATA, few, out=tmp_path, progress=lambda *_: interrupt())
+        run_noc(DATA, few, outputs=Outputs(tmp_path), progress=lambda *_: interrupt())
     with pytest.raises(ValueError, match=r"progress.jsonl: left by a run of .*max_evaluations"):
-        run_noc(DATA, published, out=tmp_path)
-    run_noc(DATA, few, out=tmp_path)
+        run_noc(DATA, published, outputs=Outputs(tmp_path))
+    run_noc(DATA, few, outputs=Outputs(tmp_path))
     assert "refinement f-BRS-B, max_evaluations 3" in (tmp_path / "report.md").read_text()
 
 
 def test_a_log_of_another_version_is_refused(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        run_noc(DATA, Brush(), out=tmp_path, progress=lambda *_: interrupt())
+        run_noc(DATA, Brush(), outputs=Outputs(tmp_path), progress=lambda *_: interrupt())
     log = tmp_path / "progress.jsonl"
     log.write_text(log.read_text().replace('"satisfied"', '"agreed"'))
     with pytest.raises(ValueError, match=r"progress.jsonl: left by another version .*agreed"):
-        run_noc(DATA, Brush(), out=tmp_path)
+        run_noc(DATA, Brush(), outputs=Outputs(tmp_path))
 
 
 def interrupt():
@@ -209,7 +208,7 @@ def test_files_that_hold_no_clicks(tmp_path):
 
 
 def test_a_report_has_the_promised_fields(tmp_path):
-    run_noc(DATA, Brush(), out=tmp_path)
+    run_noc(DATA, Brush(), outputs=Outputs(tmp_path))
     report = json.loads((tmp_path / "report.json").read_text())
     promised = "dataset model refine objects noc failures mean_iou spc evaluations device"
     assert set(promised.split()) <= set(report)
@@ -218,9 +217,10 @@ def test_a_report_has_the_promised_fields(tmp_path):
 
 
 def test_compilation_is_not_in_the_seconds_per_click():
-    trial = Trial("a", [(1, 1, 1)] * 4, [0.1, 0.2, 0.3, 0.95], [True] * 4, [2] * 4, 12.0, 10.0)
-    config = noc_config("data", Brush(), max_clicks=20, target=0.9)
-    report = summarise([trial], config, workers=1, device="cpu")
+    ious = [0.1, 0.2, 0.3, 0.95]
+    result = ObjectResult("a", [(1, 1, 1)] * 4, ious, [True] * 4, [2] * 4, 12.0, 10.0)
+    config = noc_config("data", Brush(), NocRule())
+    report = summarise([result], config, device="cpu")
     assert report.spc == {"compile": 10.0, "warm": 0.5}
 
 
@@ -228,9 +228,9 @@ def test_reports_side_by_side(tmp_path):
     for radius in (5.0, 9.0):
         brush = Brush(radius)
         brush.refine = f"r{radius:.0f}"
-        run_noc(DATA, brush, out=tmp_path / brush.refine)
-    run_noc(DATA, Brush(5.0), out=tmp_path / "low", target=0.85)
-    run_noc(DATA[:2], Brush(9.0), out=tmp_path / "two")
+        run_noc(DATA, brush, outputs=Outputs(tmp_path / brush.refine))
+    run_noc(DATA, Brush(5.0), NocRule(target=0.85), Outputs(tmp_path / "low"))
+    run_noc(DATA[:2], Brush(9.0), outputs=Outputs(tmp_path / "two"))
     files = [tmp_path / name / "report.json" for name in ("r5", "r9", "low", "two")]
     page = compare_reports(files[:2], tmp_path / "same")
     assert "| brush r5 | unnamed | 3 |" in page and "care" not in page

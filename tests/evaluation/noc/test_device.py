@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 from unittest.mock import Mock
 
@@ -13,10 +12,12 @@ import numpy as np
 import pytest
 
 from ivs_jax.evaluation.click_dataset import ClickSample
-from ivs_jax.evaluation.noc.config import deviations
+from ivs_jax.evaluation.noc import NocRule, Outputs, run_noc
+from ivs_jax.evaluation.noc.click_loop import run_object
+from ivs_jax.evaluation.noc.config import non_default_settings
 from ivs_jax.evaluation.noc.device import measure_batches
 from ivs_jax.evaluation.noc.program import longest_run
-from ivs_jax.evaluation.noc.run import run_noc, run_trial
+from ivs_jax.evaluation.noc.samples import SampleList
 from ivs_jax.interaction.zoom import widened
 from ivs_jax.models import brs
 from ivs_jax.models.brs import ClickOutput, TapFeatures
@@ -26,6 +27,7 @@ from ivs_jax.session.protocol import PublishedProtocol
 from tests.tiny import BACKBONE, click_network
 
 MAX_CLICKS, TARGET, BUDGET = 6, 0.92, 6
+RULE = NocRule(MAX_CLICKS, TARGET)
 
 
 @dataclass(frozen=True)
@@ -72,28 +74,28 @@ def interactor(request):
 
 @pytest.fixture(scope="module")
 def expected(interactor):
-    """The trials of the host loop, by name."""
-    return by_name(run_trial(s, interactor, max_clicks=MAX_CLICKS, target=TARGET) for s in SAMPLES)
+    """The results of the host loop, by name."""
+    return by_name(run_object(s, interactor, RULE) for s in SAMPLES)
 
 
-def by_name(trials):
-    return {trial.name: trial for trial in trials}
+def by_name(results):
+    return {result.name: result for result in results}
 
 
-def measured(samples, interactor, **options):
-    """The trials of the device by name; on one device unless told."""
-    options = {"max_clicks": MAX_CLICKS, "target": TARGET, "batch": 2, **options}
-    options = {"devices": jax.devices()[:1], **options}
-    return by_name(measure_batches(samples, range(len(samples)), interactor, **options))
+def measured(samples, interactor, rule=RULE, **options):
+    """The results of the device by name; on one device unless told."""
+    options = {"batch": 2, "devices": jax.devices()[:1], **options}
+    samples = SampleList(samples)
+    return by_name(measure_batches(samples, range(len(samples)), interactor, rule, **options))
 
 
 def check(found, expected):
     assert found.keys() == expected.keys()
-    for name, trial in expected.items():
-        assert found[name].clicks == trial.clicks
-        assert found[name].satisfied == trial.satisfied
-        assert found[name].evaluations == trial.evaluations
-        np.testing.assert_allclose(found[name].ious, trial.ious, atol=1e-6)
+    for name, result in expected.items():
+        assert found[name].clicks == result.clicks
+        assert found[name].satisfied == result.satisfied
+        assert found[name].evaluations == result.evaluations
+        np.testing.assert_allclose(found[name].ious, result.ious, atol=1e-6)
         assert found[name].seconds > found[name].compile_seconds >= 0
 
 
@@ -118,7 +120,7 @@ SAMPLES = [
 ]
 
 
-def test_a_batch_gives_the_trials_of_the_host_loop(interactor, expected):
+def test_a_batch_gives_the_results_of_the_host_loop(interactor, expected):
     check(measured(SAMPLES, interactor, together=True), expected)
 
 
@@ -126,20 +128,18 @@ def test_the_samples_need_few_and_many_clicks_and_wider_windows(interactor, expe
     with monkeypatch.context() as patch:
         spy = Mock(wraps=widened)
         patch.setattr(click, "widened", spy)
-        run_trial(SAMPLES[2], interactor, max_clicks=2, target=TARGET)
+        run_object(SAMPLES[2], interactor, NocRule(2, TARGET))
     assert spy.called
-    counts = [len(trial.ious) for trial in expected.values()]
+    counts = [len(result.ious) for result in expected.values()]
     assert min(counts) == 1 and max(counts) == MAX_CLICKS
-    assert any(label == 0 for trial in expected.values() for *_, label in trial.clicks)
+    assert any(label == 0 for result in expected.values() for *_, label in result.clicks)
     if interactor.refine != "NoBRS":
-        assert max(max(trial.evaluations) for trial in expected.values()) > 2
+        assert max(max(result.evaluations) for result in expected.values()) > 2
 
 
 def test_other_ways_through_the_data_change_nothing():
     interactor = ClickInteractor(Bright(), {}, refine="NoBRS")
-    expected = by_name(
-        run_trial(s, interactor, max_clicks=MAX_CLICKS, target=TARGET) for s in SAMPLES
-    )
+    expected = by_name(run_object(s, interactor, RULE) for s in SAMPLES)
     assert len(jax.devices()) == 2
     whole = longest_run(MAX_CLICKS)
     check(measured(SAMPLES, interactor, together=True, devices=jax.devices()), expected)
@@ -150,12 +150,13 @@ def test_other_ways_through_the_data_change_nothing():
 
 def test_nothing_compiles_after_the_first_call(compilations):
     interactor = ClickInteractor(Bright(), {}, refine="NoBRS")
-    trials = measure_batches(
-        SAMPLES, range(5), interactor, max_clicks=2, target=0.5, batch=2, devices=jax.devices()[:1]
+    samples, rule = SampleList(SAMPLES), NocRule(2, 0.5)
+    results = measure_batches(
+        samples, range(5), interactor, rule, batch=2, devices=jax.devices()[:1]
     )  # frames of one bucket
-    next(trials)
+    next(results)
     with compilations() as compiled:
-        assert len(list(trials)) == 4
+        assert len(list(results)) == 4
     assert compiled.count == 0
 
 
@@ -164,17 +165,17 @@ def test_the_tiny_network_with_ignored_pixels():
         patch.setitem(brs.BACKBONES, "tiny", BACKBONE)
         network = click_network(jax.random.key(0))
         interactor = ClickInteractor(*network, refine="NoBRS")
-        run = partial(run_trial, interactor=interactor, max_clicks=3, target=TARGET)
-        expected = by_name(map(run, SAMPLES[2:4]))
-        check(measured(SAMPLES[2:4], interactor, max_clicks=3), expected)
+        rule = NocRule(3, TARGET)
+        expected = by_name(run_object(s, interactor, rule) for s in SAMPLES[2:4])
+        check(measured(SAMPLES[2:4], interactor, rule), expected)
 
 
 def test_run_noc_reports_resumes_and_lists_skipped_objects(tmp_path):
     plain = ClickInteractor(Bright(), {}, refine="NoBRS")
     empty = SAMPLES[0]._replace(name="none", mask=np.zeros_like(SAMPLES[0].mask))
     data = [SAMPLES[1], empty, SAMPLES[3]]
-    options = {"max_clicks": 2, "target": TARGET, "out": tmp_path}
-    host = run_noc(data, plain, **options)
+    options = NocRule(2, TARGET), Outputs(tmp_path)
+    host = run_noc(data, plain, *options)
     rows = (tmp_path / "per_object.csv").read_text().splitlines()
 
     class Stop(Exception): ...
@@ -183,10 +184,10 @@ def test_run_noc_reports_resumes_and_lists_skipped_objects(tmp_path):
         raise Stop
 
     with pytest.raises(Stop):
-        run_noc(data, plain, batch=2, progress=stop, **options)
+        run_noc(data, plain, *options, batch=2, progress=stop)
     assert len((tmp_path / "progress.jsonl").read_text().splitlines()) == 2
     done = []
-    device = run_noc(data, plain, batch=2, progress=lambda *a: done.append(a), **options)
+    device = run_noc(data, plain, *options, batch=2, progress=lambda *a: done.append(a))
     assert sorted(name for *_, name in done) == ["1", "3", "none"]
     assert (device.noc, device.mean_iou) == (host.noc, host.mean_iou)
     assert device.skipped == host.skipped == [{"name": "none", "reason": "mask without object"}]
@@ -197,30 +198,29 @@ def test_run_noc_reports_resumes_and_lists_skipped_objects(tmp_path):
 @pytest.mark.parametrize("refine", ["f-BRS-B", "DistMap-BRS"])
 def test_the_published_protocol_starts_where_the_last_click_ended(refine):
     plain = ClickInteractor(Bright(), {}, refine=refine, budget=BUDGET, published=True)
-    run, samples = partial(run_trial, max_clicks=MAX_CLICKS, target=0.97), SAMPLES[::3]
-    expected = by_name(run(s, PublishedProtocol(plain)) for s in samples)
-    check(measured(samples, PublishedProtocol(plain), target=0.97, together=False), expected)
-    assert [run(s, plain).ious for s in samples] != [trial.ious for trial in expected.values()]
-    assert deviations(PublishedProtocol(plain)) == {"max_evaluations": BUDGET}
-    assert deviations(plain) == {"max_evaluations": BUDGET, "warm_start": False}
+    rule, samples = NocRule(MAX_CLICKS, 0.97), SAMPLES[::3]
+    expected = by_name(run_object(s, PublishedProtocol(plain), rule) for s in samples)
+    check(measured(samples, PublishedProtocol(plain), rule, together=False), expected)
+    stateless = [run_object(s, plain, rule).ious for s in samples]
+    assert stateless != [result.ious for result in expected.values()]
+    assert non_default_settings(PublishedProtocol(plain)) == {"max_evaluations": BUDGET}
+    assert non_default_settings(plain) == {"max_evaluations": BUDGET, "warm_start": False}
 
 
 def test_an_object_does_not_count_the_seconds_of_others():
     plain = ClickInteractor(Bright(), {}, refine="NoBRS")
     began = time.perf_counter()
-    found = measured(SAMPLES, plain, target=0.97, batch=1, together=False)
-    assert sum(trial.seconds for trial in found.values()) <= time.perf_counter() - began
+    found = measured(SAMPLES, plain, NocRule(MAX_CLICKS, 0.97), batch=1, together=False)
+    assert sum(result.seconds for result in found.values()) <= time.perf_counter() - began
 
 
 def test_what_cannot_run_as_a_batch_is_named():
     interactor = ClickInteractor(Bright(), {}, refine="NoBRS")
-    other: Any = object()
-    with pytest.raises(ValueError, match="batch needs a network .* found object"):
+    other: Any = Mock(config=None, threshold=0.5, refine="", fingerprint="")
+    with pytest.raises(ValueError, match="batch needs a network .* found Mock"):
         run_noc(SAMPLES, other, batch=2)
     with pytest.raises(ValueError, match="batch must be at least 1, found 0"):
         run_noc(SAMPLES, interactor, batch=0)
-    with pytest.raises(ValueError, match="batch goes with neither workers nor replay"):
-        run_noc(SAMPLES, interactor, batch=2, workers=2)
 
 
 def test_an_object_whose_answer_is_not_finite_is_skipped_as_by_the_host():
@@ -230,7 +230,7 @@ def test_an_object_whose_answer_is_not_finite_is_skipped_as_by_the_host():
             return out._replace(logits=out.logits * jnp.nan)
 
     interactor = ClickInteractor(Broken(), {}, refine="NoBRS")
-    (trial,) = measured(SAMPLES[1:2], interactor, batch=1, max_clicks=2).values()
-    assert trial.skipped == "click 1: the network's answer is not finite" and not trial.ious
-    host = run_trial(SAMPLES[1], interactor, max_clicks=2)
+    (result,) = measured(SAMPLES[1:2], interactor, NocRule(2, TARGET), batch=1).values()
+    assert result.skipped == "click 1: the network's answer is not finite" and not result.ious
+    host = run_object(SAMPLES[1], interactor, NocRule(2))
     assert host.skipped and host.skipped.startswith("click 1: ") and "finite" in host.skipped

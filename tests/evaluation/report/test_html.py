@@ -8,7 +8,9 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ivs_jax.evaluation.report.html import Section, figure_png, write_page
+from ivs_jax.evaluation.report.html import write_page
+from ivs_jax.evaluation.report.pictures import figure_png
+from ivs_jax.evaluation.report.sections import Section
 
 VOID = {"meta", "img", "br", "link"}
 
@@ -58,7 +60,7 @@ def picture(size, kind="PNG"):
 
 def written(tmp_path, *sections, title="A title", facts=None):
     path = tmp_path / "deep" / "report.html"
-    write_page(path, title, facts or {}, sections)
+    write_page(path.parent, title, facts or {}, sections)
     return Reader(path.read_text(encoding="utf-8")), path.read_text(encoding="utf-8")
 
 

@@ -84,6 +84,7 @@ def test_files_and_page_of_results(tmp_path):
     page = Reader((tmp_path / "page" / "report.html").read_text())
     assert page.of("h2") == [
         "Sequences",
+        "From the first frame on",
         "Over time",
         "Best sequences",
         "Worst sequences",

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ivs_jax.evaluation.report.strips import extremes
+from ivs_jax.evaluation.report.pictures import extremes
 from ivs_jax.evaluation.vos.record import Measured, summarise
 from ivs_jax.evaluation.vos.scores import (
     ObjectScores,
