@@ -123,13 +123,8 @@ def summarise(
         )
     scores = _scores(samples)
     seconds = np.mean([sample.waited for sample in samples], 0)
-    limit = None
-    if seconds_per_object is not None:
-        limit = (
-            seconds_per_object
-            * rounds
-            * float(np.mean([len(sample.objects) for sample in samples]))
-        )
+    objects = float(np.mean([len(sample.objects) for sample in samples]))
+    limit = None if seconds_per_object is None else seconds_per_object * rounds * objects
     jf, j = (time_curve(scores[f"{name}_per_round"], seconds, limit) for name in ("jf", "j"))
     names = dict.fromkeys(sample.sequence for sample in samples)
     return InteractiveReport(
