@@ -71,11 +71,11 @@ def run_vos(
     model = ""
     for sequence in sequences:
         with opened_engine(sequence, load_engine) as engine:
-            model, size = engine.name, engine.video.size
+            model = engine.name
             state, scores = _run_sequence(sequence, engine, prompt, clicks, own, progress)
             measured.add(sequence.name, scores)
             if scores and (out or page):
-                truth = partial(sequence.truth, size=size)
+                truth = partial(sequence.truth, size=engine.video.size)
                 measured.strips[sequence.name] = state_strip(state, truth)
     report = summarise(
         measured,
@@ -120,7 +120,13 @@ def _run_sequence(
     )
     seconds = time.perf_counter() - began
     again = own_overlap(engine, first, objects) if own else {}
-    return state, _scored(sequence, state, prompted, again, seconds)
+    frames = scored_frames(len(video))
+    j, f = score_frames(partial(sequence.truth, size=video.size), state.labels, objects, frames)
+    scores = {
+        number: ObjectScores(j[row], f[row], prompted[number], again.get(number))
+        for row, number in enumerate(objects)
+    }
+    return state, SequenceScores(name, scores, len(video), seconds)
 
 
 class _Twice:
@@ -165,25 +171,3 @@ def _clicked(state: State, number: int, wanted: np.ndarray, clicks: int) -> Stat
         x, y, label = click
         state = step(state, Click(0, number, x, y, label))
     return state
-
-
-def _scored(
-    sequence: DavisSequence,
-    state: State,
-    prompted: dict[int, float],
-    own: dict[int, float],
-    seconds: float,
-) -> SequenceScores:
-    """`prompted`: object -> J of frame 0; `own`: of frame 0 segmented anew, empty if not asked."""
-    count, size = len(sequence.annotations), state.engine.video.size
-    j, f = score_frames(
-        lambda frame: sequence.truth(frame, size),
-        state.labels,
-        list(prompted),
-        scored_frames(count),
-    )
-    scores = {
-        number: ObjectScores(j[row], f[row], prompted[number], own.get(number))
-        for row, number in enumerate(prompted)
-    }
-    return SequenceScores(sequence.name, scores, count, seconds)
