@@ -18,17 +18,19 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from ivs_jax.allocator import keep_freed_memory
-from ivs_jax.bench.brs import available_modes
+from ivs_jax.bench.brs.run import available_modes
 from ivs_jax.cache import enable_compilation_cache
 from ivs_jax.cli.show import progress_bar
-from ivs_jax.evaluation.noc import open_click_dataset, run_noc
-from ivs_jax.evaluation.report import (
+from ivs_jax.evaluation.click_dataset import open_click_dataset
+from ivs_jax.evaluation.noc import NocRule, Outputs, run_noc
+from ivs_jax.evaluation.report.files import (
     device_description,
-    markdown_table,
     write_figure,
     write_json,
     write_text,
 )
+from ivs_jax.evaluation.report.markdown import to_markdown
+from ivs_jax.evaluation.report.sections import Section
 from ivs_jax.models import model_named
 from ivs_jax.refine.config import NO_REFINEMENT, config_for
 from ivs_jax.session.build import load_interactor
@@ -64,11 +66,10 @@ def measure(dataset: Any, model: str, mode: str, budget: int, args: Any) -> dict
     with progress_bar(f"{mode} {budget}") as advance:
         return asdict(
             run_noc(
-                dataset,
+                dataset[: args.limit],
                 protocol,
-                limit=args.limit,
-                max_clicks=args.clicks,
-                out=folder,
+                NocRule(max_clicks=args.clicks),
+                Outputs(folder),
                 progress=lambda done, total, _: advance(done, total),
             )
         )
@@ -92,10 +93,10 @@ def as_markdown(results: dict[str, Any]) -> str:
     first = results["points"][0]
     about = (
         f"{results['model']}, {first['objects']} objects, at most {results['max_clicks']} clicks "
-        f"each; {results['device']}. Budget: most network evaluations of a solve.\n"
+        f"each; {results['device']}. Budget: most network evaluations of a solve."
     )
-    title = f"# NoC against the budget of refinement on {results['dataset']}\n"
-    return "\n".join([title, about, markdown_table(header, rows)])
+    title = f"NoC against the budget of refinement on {results['dataset']}"
+    return to_markdown(title, [Section(text=about, table=(header, rows))])
 
 
 def figure_of(results: dict[str, Any], level: str = "90") -> Figure:

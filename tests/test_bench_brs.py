@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ivs_jax.bench.brs import available_modes, compare, run_brs
-from ivs_jax.bench.brs_batch import measure_batches
-from ivs_jax.bench.brs_problem import Problem
-from ivs_jax.bench.brs_report import as_markdown, write_report
-from ivs_jax.bench.brs_solvers import OPTAX, OURS, SCIPY, SOLVERS, Solvers, Trace
-from ivs_jax.bench.brs_tasks import Task, make_tasks
+from ivs_jax.bench.brs.batch import measure_batches
+from ivs_jax.bench.brs.problem import Problem
+from ivs_jax.bench.brs.report import brs_markdown, write_brs
+from ivs_jax.bench.brs.run import available_modes, compare, run_brs
+from ivs_jax.bench.brs.solvers import OPTAX, OURS, SCIPY, SOLVERS, Solvers, Trace
+from ivs_jax.bench.brs.tasks import Task, make_tasks
 from ivs_jax.cli import main
 from ivs_jax.cli.parse import parse_numbers
 from ivs_jax.refine import MODES
@@ -146,14 +146,14 @@ def test_the_report_has_every_figure(tmp_path):
         budget=4,
         progress=lambda done, total: steps.append((done, total)),
     )
-    write_report(report, tmp_path)
+    write_brs(report, tmp_path)
     assert steps == [(stage, 4) for stage in range(1, 5)]
     saved = json.loads((tmp_path / "report.json").read_text())
     assert {"model", "data", "objects", "budget", "device", "versions"} < saved.keys()
     (mode,) = saved["modes"]
     check_mode(mode)
     page = (tmp_path / "report.md").read_text()
-    assert page == as_markdown(report)
+    assert page == brs_markdown(report)
     for part in ("# Refinement of clicks by plain", "SciPy", "optax", "## Batches", report.device):
         assert part in page
     with Image.open(tmp_path / "energies.png") as plot:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TextIO
 import tyro
 
 from ivs_jax.allocator import keep_freed_memory
-from ivs_jax.cli.benchmark import Bench
+from ivs_jax.cli.bench import Bench
 from ivs_jax.cli.convert import EXAMPLES as CONVERT
 from ivs_jax.cli.convert import Convert
 from ivs_jax.cli.data import Data

@@ -72,7 +72,7 @@ class ClickDataset(Sequence[ClickSample]):
     def __getitem__(self, index: slice) -> "ClickDataset": ...
     def __getitem__(self, index: int | slice) -> "ClickSample | ClickDataset":
         if isinstance(index, slice):
-            return self._part(self.names[index])
+            return self._part(self.names[index], self.skipped)
         name = self.names[index]
         entry = self._entries[name]
         labels = entry.labels()

@@ -12,7 +12,8 @@ import numpy as np
 
 from ivs_jax.data.drawn_clips import Shape, filling, paint, soft_noise
 from ivs_jax.evaluation.region import iou
-from ivs_jax.evaluation.report import markdown_table
+from ivs_jax.evaluation.report.markdown import to_markdown
+from ivs_jax.evaluation.report.sections import Section
 from ivs_jax.interaction.events import Mask, Propagate
 from ivs_jax.io import encode_rle
 from ivs_jax.session import Engine, start, step
@@ -113,11 +114,11 @@ def drawn_scores(
     return scores
 
 
-def as_markdown(scores: Mapping[str, list[float]], model: str) -> str:
+def drawn_markdown(scores: Mapping[str, list[float]], model: str) -> str:
     """A table with a row for each clip."""
     rows = [
         [name, float(np.mean(values)), float(np.min(values)), values[0], values[-1]]
         for name, values in scores.items()
     ]
     heads = ["clip", "IoU Mean", "IoU least", "frame 1", f"frame {FRAMES - 1}"]
-    return f"# Drawn clips: {model}\n\n{markdown_table(heads, rows)}"
+    return to_markdown(f"Drawn clips: {model}", [Section(table=(heads, rows))])

@@ -1,7 +1,13 @@
 """Backpropagating refinement: make a network's answer agree with every click. Knows no network."""
 
 from ivs_jax.refine.brs import refine_input
-from ivs_jax.refine.config import MODES, NO_REFINEMENT, RefineConfig, at_once, config_for
+from ivs_jax.refine.config import (
+    MODES,
+    NO_REFINEMENT,
+    RefineConfig,
+    config_for,
+    interactive_settings,
+)
 from ivs_jax.refine.fbrs import refine_features, rescale
 from ivs_jax.refine.lbfgs import minimise
 from ivs_jax.refine.solution import FAILED, STATUS_NAMES, Solution
@@ -13,7 +19,7 @@ __all__ = [
     "STATUS_NAMES",
     "RefineConfig",
     "Solution",
-    "at_once",
+    "interactive_settings",
     "config_for",
     "minimise",
     "refine_features",

@@ -90,7 +90,7 @@ def config_for(mode: str) -> RefineConfig | None:
     return MODES[mode]
 
 
-def at_once(config: RefineConfig) -> RefineConfig:
+def interactive_settings(config: RefineConfig) -> RefineConfig:
     """The settings for who waits for every click, where they differ from the published ones.
 
     Refinement starts at the first click, and the evaluation that satisfies all clicks is the

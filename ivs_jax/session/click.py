@@ -18,7 +18,7 @@ import numpy as np
 from ivs_jax.cache import CompileClock
 from ivs_jax.interaction.zoom import into_window, touches_border, widened, zoom_window
 from ivs_jax.ops.padding import pad_below, padded_sides
-from ivs_jax.refine.config import RefineConfig, at_once, config_for
+from ivs_jax.refine.config import RefineConfig, config_for, interactive_settings
 from ivs_jax.refine.solution import FAILED
 from ivs_jax.session.answer import Answer, answer
 from ivs_jax.session.window import WIDENINGS, cut_window, paste_window
@@ -37,15 +37,15 @@ class Carried(NamedTuple):
 class ClickInteractor:
     """A click network with refinement; satisfies `session.engine.Interactor`.
 
-    An answer depends on what is given alone. Refinement runs `refine.at_once`: from the first
-    click on (f-BRS starts at the second), because a click must hold at once. For the published
-    protocol see `session.protocol`.
+    An answer depends on what is given alone. Refinement runs with `refine.interactive_settings`:
+    from the first click on (f-BRS starts at the second), because a click must hold at once. For the
+    published protocol see `session.protocol`.
 
     Args:
       net, variables: the network, see `session.answer`.
       refine: name of the mode, see `refine.config.MODES`.
       budget: most network evaluations a click may cost; None for the published limit.
-      published: refine as published, see `refine.config`, not `at_once`.
+      published: refine as published, see `refine.config`, not `interactive_settings`.
       dtype: that the network computes in; variables of refinement and energies stay float32.
       name, fingerprint: of the network, for reports.
 
@@ -71,7 +71,7 @@ class ClickInteractor:
         if config is not None and budget is not None:
             config = replace(config, max_evaluations=min(budget, config.max_evaluations))
         if config is not None and not published:
-            config = at_once(config)
+            config = interactive_settings(config)
         self.network = net
         self.variables = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), variables)
         self.config: RefineConfig | None = config

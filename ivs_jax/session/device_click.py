@@ -1,7 +1,7 @@
 """One look of the network at clicks on one frame, as a pure function of static shapes.
 
 `session.click` asks again in a wider window while the mask is cut off; whole runs on the device do
-so too, but each look is a turn of their own loop (`evaluation.noc_program`): under `vmap` the items
+so too, but each look is a turn of their own loop (`evaluation.noc.program`): under `vmap` the items
 of a batch then never wait for the one that needs the most looks.
 """
 

@@ -45,7 +45,7 @@ class IPNInteractor:
         if refine != NO_REFINEMENT:
             raise ValueError(f"{name} has no refinement, so refine {refine!r} must be NoBRS")
         self.name, self.refine, self.fingerprint = name, refine, fingerprint
-        self.threshold = net.config.threshold
+        self.threshold, self.config = net.config.threshold, None
         self._variables = jax.device_put(
             {
                 collection: {k: v for k, v in tree.items() if k.startswith("interaction")}

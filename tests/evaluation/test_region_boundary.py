@@ -5,7 +5,7 @@ import pytest
 
 from ivs_jax.evaluation.boundary import boundary_map, boundary_radius, f_measure
 from ivs_jax.evaluation.region import Mean, iou
-from ivs_jax.evaluation.series import Statistics, average, statistics
+from ivs_jax.evaluation.vos.scores import DavisStatistics, average, statistics
 from tests.evaluation.plain_scores import plain_boundary, plain_f, plain_iou
 
 
@@ -81,8 +81,9 @@ def test_statistics_by_hand():
     assert found.mean == pytest.approx(0.62)
     assert found.recall == pytest.approx(0.6)  # 0.5 itself is not above 0.5
     assert found.decay == pytest.approx(0.9 - 0.4)
-    assert statistics([0.7]) == Statistics(0.7, 1.0, 0.0)
-    assert average([Statistics(1, 1, 0), Statistics(0, 0, 1)]) == Statistics(0.5, 0.5, 0.5)
+    assert statistics([0.7]) == DavisStatistics(0.7, 1.0, 0.0)
+    both = [DavisStatistics(1, 1, 0), DavisStatistics(0, 0, 1)]
+    assert average(both) == DavisStatistics(0.5, 0.5, 0.5)
 
 
 def test_decay_is_right_beyond_256_frames():

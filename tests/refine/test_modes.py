@@ -9,9 +9,9 @@ import pytest
 
 from ivs_jax.refine import (
     MODES,
-    at_once,
     config_for,
     energy,
+    interactive_settings,
     lbfgs,
     refine_features,
     refine_input,
@@ -64,8 +64,8 @@ def test_names_and_published_settings():
     assert {config.trials for config in MODES.values()} == {1}
 
 
-def test_at_once_differs_from_the_published_in_two_settings():
-    config = at_once(MODES["f-BRS-B"])
+def test_interactive_settings_differ_from_the_published_in_two_settings():
+    config = interactive_settings(MODES["f-BRS-B"])
     assert (config.min_clicks, config.keep) == (1, "satisfied")
     assert dataclasses.replace(config, min_clicks=2, keep="lowest") == MODES["f-BRS-B"]
 

@@ -1,0 +1,1 @@
+"""How fast a click is refined, mode by mode, and against other solvers of the same objective."""

@@ -1,0 +1,1 @@
+"""The DAVIS interactive protocol: a simulated user corrects videos round after round."""

@@ -1,0 +1,1 @@
+"""Reports of evaluations: sections, and what is written from them."""
