@@ -48,7 +48,7 @@ def test_an_image_is_encoded_once():
     assert isinstance(interactor, ImageEncoder) and not isinstance(PlainInteractor(), ImageEncoder)
 
 
-@pytest.fixture(scope="module", params=["NoBRS", "BRS", "RGB-BRS"])
+@pytest.fixture(scope="module", params=["NoBRS", "BRS"])
 def network(request):
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(brs.BACKBONES, "tiny", BACKBONE)
@@ -56,7 +56,7 @@ def network(request):
 
 
 def test_a_network_encodes_a_window_once_and_answers_the_same(network, monkeypatch):
-    image = np.random.default_rng(0).integers(0, 255, (50, 70, 3), dtype=np.uint8)
+    image = np.random.default_rng(0).integers(0, 255, (150, 200, 3), dtype=np.uint8)
     windows = []
     encode = network._encode
 
@@ -67,17 +67,16 @@ def test_a_network_encodes_a_window_once_and_answers_the_same(network, monkeypat
     monkeypatch.setattr(network, "_encode", counted)
     predictor = predictor_with(network)
     predictor.set_image(image)
-    # RGB-BRS changes the image, so it has nothing to keep.
-    once = 0 if network.refine == "RGB-BRS" else 1
-    assert len(windows) == once
+    assert len(windows) == 1
     first = predictor.predict([(30, 20)], [1])
     second = predictor.predict([(30, 20), (60, 40)], [1, 0])
-    assert len(windows) == once  # without a mask to correct, all see the whole image
-    mask = np.full((1, 50, 70), -5, np.float32)
+    assert len(windows) == 1  # without a mask to correct, all see the whole image
+    mask = np.full((1, 150, 200), -5, np.float32)
     mask[0, 15:25, 25:35] = 5
     predictor.predict([(30, 20)], [1], mask_input=mask)
+    counted_once = len(windows)
     corrected = predictor.predict([(30, 20)], [1], mask_input=mask)
-    assert len(windows) <= 3 * once + once  # the window around the mask, and its widenings
+    assert len(windows) == counted_once > 1  # the window around the mask, and its widenings
 
     plain = predictor_with(Forgetful(network))
     plain.set_image(image)
@@ -87,6 +86,14 @@ def test_a_network_encodes_a_window_once_and_answers_the_same(network, monkeypat
         (corrected, {"point_coords": [(30, 20)], "point_labels": [1], "mask_input": mask}),
     ):
         np.testing.assert_allclose(found[2], plain.predict(**options)[2], atol=1e-3)
+
+
+def test_rgb_brs_changes_the_image_and_so_keeps_nothing(network, monkeypatch):
+    changing = ClickInteractor(network.network, network.variables, refine="RGB-BRS")
+    monkeypatch.setattr(changing, "_encode", None)  # not called
+    image = np.zeros((150, 200, 3), np.uint8)
+    box = np.array([0, 0, 64, 64], np.float32)
+    assert changing._features(changing.encode(image), box, np.zeros((64, 64, 3))) is None
 
 
 class Forgetful:

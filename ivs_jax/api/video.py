@@ -55,7 +55,7 @@ class VideoPredictor:
 
     Object ids are 1..254. `mask_logits` are float32 `[K, 1, H, W]`, one for each object in the
     order of `obj_ids` (ascending), positive exactly where the object is; objects do not overlap.
-    Every call that a video cannot take raises ValueError and changes nothing.
+    A call that does not fit the video or the state raises ValueError and changes nothing.
 
     Args:
       load_engine: video -> engine; default `ivs_jax.load_engine`.
