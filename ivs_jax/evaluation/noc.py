@@ -60,6 +60,16 @@ def run_noc(
     Objects that cannot be measured (no object in the mask, sizes that differ, unreadable files,
     input that the interactor rejects with ValueError) are listed in `skipped`, in no mean.
     Raises ValueError when nothing could be measured, or for an `out` of another configuration.
+
+    >>> from ivs_jax.evaluation.noc import run_noc
+    >>> from ivs_jax.session.build import load_interactor
+    >>> image = np.asarray(Image.open("image.png"))
+    >>> mask = np.zeros((96, 160), bool)
+    >>> mask[4:28, 16:40] = True
+    >>> interactor = load_interactor("click-small", refine="f-BRS-B")
+    >>> report = run_noc([("square", image, mask, None)], interactor, max_clicks=20)
+    >>> report.objects, sorted(report.noc)  # NoC@80, NoC@85 and NoC@90
+    (1, ['80', '85', '90'])
     """
     if max_clicks < 1 or not 0 < target <= 1 or workers < 1:
         raise ValueError(
