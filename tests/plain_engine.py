@@ -90,5 +90,43 @@ class PlainPropagator:
             self.closed += 1
 
 
+class PlainStream:
+    """Colours of the objects, learnt from annotations; counts the frames seen since."""
+
+    def __init__(self, objects=(), colours=(), frames=0):
+        self.objects, self.colours, self.frames = tuple(objects), tuple(colours), frames
+
+    def step(self, image, annotation=None):
+        after = self if annotation is None else self._learnt(image, annotation)
+        means = np.stack([COLOURS[0], *after.colours])
+        distance = np.abs(image[..., None, :] - means).sum(-1)
+        scores = np.exp(-distance / 50).astype(np.float32)
+        found = scores / scores.sum(-1, keepdims=True)
+        return PlainStream(after.objects, after.colours, after.frames + 1), found
+
+    def without(self, objects):
+        left = [i for i, number in enumerate(self.objects) if number not in objects]
+        return PlainStream(
+            (self.objects[i] for i in left), (self.colours[i] for i in left), self.frames
+        )
+
+    def annotated_only(self):
+        return PlainStream(self.objects, self.colours)
+
+    def _learnt(self, image, annotation):
+        known = dict(zip(self.objects, self.colours, strict=True))
+        for number in annotation.objects:
+            own = image[annotation.labels == number].astype(np.float32)
+            known[number] = own.mean(0) if len(own) else np.full(3, 1e4, np.float32)
+        return PlainStream(known, known.values(), self.frames)
+
+
+class PlainStreamPropagator(PlainPropagator):
+    """With the door for streams."""
+
+    def stream(self, size):
+        return PlainStream()
+
+
 def plain_engine(count=8, size=(24, 40), name="plain"):
     return Engine(PlainVideo(count, size), PlainInteractor(), PlainPropagator(), name)

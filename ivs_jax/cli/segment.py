@@ -75,7 +75,7 @@ class Segment:
     """Saved session to go on with; needs the same video and networks."""
 
     def run(self) -> int:
-        from ivs_jax.api.prompts import default_loader
+        from ivs_jax.api.loader import default_loader
         from ivs_jax.cache import CompileClock, enable_compilation_cache
         from ivs_jax.cli.parse import parse_exports
         from ivs_jax.cli.show import Interrupt

@@ -24,6 +24,12 @@ class Click:
       object: object id, 1..254.
       x, y: position in pixels of the frame; pixel centres are integers.
       label: 1 = this is the object, 0 = this is not the object.
+
+    >>> from ivs_jax import Click, step
+    >>> state = step(state, Click(frame=0, object=1, x=28, y=12))
+    >>> state = step(state, Click(frame=0, object=1, x=28, y=44, label=0))
+    >>> int(state.labels(0)[12, 28]), int(state.labels(0)[44, 28])
+    (1, 0)
     """
 
     frame: int
@@ -48,6 +54,10 @@ class Stroke:
       object: object id, 1..254; 0 = background: none of the objects is here.
       path: the points `((x, y), ...)` in pixels of the frame, at least one; pixel centres are
         integers. Any sequence of pairs, or an array `[n, 2]`, becomes such a tuple.
+
+    >>> from ivs_jax import Stroke
+    >>> Stroke(1, np.array([[20, 12], [34, 14]]))
+    Stroke(object=1, path=((20.0, 12.0), (34.0, 14.0)))
     """
 
     object: int
@@ -67,6 +77,12 @@ class Scribble:
     Attributes:
       frame: frame number, from 0.
       strokes: at least one, in the order of drawing.
+
+    >>> from ivs_jax import Scribble, Stroke, step
+    >>> on_it, off_it = Stroke(1, [[20, 12], [34, 14]]), Stroke(0, [[60, 10], [90, 30]])
+    >>> state = step(state, Scribble(frame=0, strokes=(on_it, off_it)))
+    >>> state.objects
+    (1,)
     """
 
     frame: int
@@ -90,7 +106,14 @@ class Mask:
     Attributes:
       frame: frame number, from 0.
       object: object id, 1..254; a new id is added.
-      rle: COCO run-length code, `{"size": [H, W], "counts": str}` (`io.encode_rle`).
+      rle: COCO run-length code, `{"size": [H, W], "counts": str}` (`ivs_jax.encode_rle`).
+
+    >>> from ivs_jax import Mask, encode_rle, step
+    >>> mask = np.zeros((96, 160), bool)
+    >>> mask[4:28, 16:40] = True
+    >>> state = step(state, Mask(frame=0, object=1, rle=encode_rle(mask)))
+    >>> int((state.labels(0) == 1).sum())
+    576
     """
 
     frame: int
@@ -121,6 +144,14 @@ class Propagate:
         it, so that a replay stops where the user stopped; None = everything was done.
       span: "video" = to its ends; "round" = for each object marked on `start` to the nearest other
         frames where it was marked, joined with what was there before by distance (IPN).
+
+    >>> from ivs_jax import Click, Propagate, step
+    >>> state = step(state, Click(frame=0, object=1, x=28, y=12))
+    >>> state = step(state, Propagate())  # from the first annotated frame to the end
+    >>> state = step(state, Click(frame=5, object=1, x=70, y=60, label=0))  # a correction
+    >>> state = step(state, Propagate(start=5, direction="both", span="round"))
+    >>> state.provenance(7)
+    {1: 'propagated'}
     """
 
     start: int | None = None
@@ -150,7 +181,13 @@ class Propagate:
 
 @dataclass(frozen=True)
 class AddObject:
-    """Adds an object before it has any mask, or names one that exists."""
+    """Adds an object before it has any mask, or names one that exists.
+
+    >>> from ivs_jax import AddObject, step
+    >>> state = step(state, AddObject(1, name="cat"))
+    >>> state.scene.objects
+    {1: 'cat'}
+    """
 
     object: int
     name: str = ""
@@ -163,7 +200,13 @@ class AddObject:
 
 @dataclass(frozen=True)
 class RemoveObject:
-    """Removes an object, its hints and its pixels on every frame; the id may be used again."""
+    """Removes an object, its hints and its pixels on every frame; the id may be used again.
+
+    >>> from ivs_jax import Click, RemoveObject, step
+    >>> state = step(state, Click(frame=0, object=1, x=28, y=12))
+    >>> step(state, RemoveObject(1)).objects
+    ()
+    """
 
     object: int
 
@@ -173,7 +216,13 @@ class RemoveObject:
 
 @dataclass(frozen=True)
 class Clear:
-    """Takes back clicks, strokes and mask of one object on one frame, as if never marked there."""
+    """Takes back clicks, strokes and mask of one object on one frame, as if never marked there.
+
+    >>> from ivs_jax import Clear, Click, step
+    >>> state = step(state, Click(frame=0, object=1, x=28, y=12))
+    >>> bool(step(state, Clear(frame=0, object=1)).labels(0).any())
+    False
+    """
 
     frame: int
     object: int
@@ -184,12 +233,24 @@ class Clear:
 
 @dataclass(frozen=True)
 class Undo:
-    """Takes back the last event that is not itself an undo or a redo."""
+    """Takes back the last event that is not itself an undo or a redo.
+
+    >>> from ivs_jax import Click, Undo, step
+    >>> state = step(state, Click(frame=0, object=1, x=28, y=12))
+    >>> step(state, Undo()).objects
+    ()
+    """
 
 
 @dataclass(frozen=True)
 class Redo:
-    """Brings back what the last undo took; only while nothing else was done since."""
+    """Brings back what the last undo took; only while nothing else was done since.
+
+    >>> from ivs_jax import Click, Redo, Undo, step
+    >>> state = step(state, Click(frame=0, object=1, x=28, y=12))
+    >>> step(step(state, Undo()), Redo()).objects
+    (1,)
+    """
 
 
 Event = Click | Scribble | Mask | Propagate | AddObject | RemoveObject | Clear | Undo | Redo

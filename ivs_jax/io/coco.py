@@ -15,7 +15,12 @@ from .masks import check_labels
 
 
 def encode_rle(mask: np.ndarray) -> dict[str, Any]:
-    """Binary mask `[H, W]` -> COCO run lengths `{"size": [H, W], "counts": str}`, fit for JSON."""
+    """Binary mask `[H, W]` -> COCO run lengths `{"size": [H, W], "counts": str}`, fit for JSON.
+
+    >>> from ivs_jax import encode_rle
+    >>> encode_rle(np.eye(4, dtype=bool))["size"]
+    [4, 4]
+    """
     if mask.ndim != 2:
         raise ValueError(f"mask is {list(mask.shape)}, expected [H, W]")
     rle = coco.encode(np.asfortranarray(mask.astype(bool), np.uint8))

@@ -1,13 +1,16 @@
-"""Frames of a video file, a folder of images or one image: lazy, with few frames in memory."""
+"""Frames of a video file, a folder of images, one image, or arrays: lazy where files are read."""
 
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from PIL.Image import Image
 
+from .arrays import ArrayFrames
 from .errors import VideoError
 from .images import IMAGE_SUFFIXES, ImageFrames, list_images
 from .stream import StreamFrames
@@ -121,31 +124,53 @@ class FrameIndexError(VideoError, IndexError):
     """A frame number outside the video. An IndexError too, so that a `for` loop over it ends."""
 
 
-def open_video(path: str | os.PathLike[str], *, cache_frames: int = 24) -> Video:
-    """Opens a video file (mp4, mov, webm, avi, mkv), a folder of images or one image.
+Frames = np.ndarray | Image | Iterable[np.ndarray | Image]
+
+
+def open_video(video: str | os.PathLike[str] | Video | Frames, *, cache_frames: int = 24) -> Video:
+    """Opens a video file (mp4, mov, webm, avi, mkv), a folder of images, one image, or frames.
 
     Folders: .jpg .jpeg .png in natural order (img2 before img10), all of one size. EXIF orientation
     and the rotation of phone videos are honoured. Grey, palette, 16-bit and RGBA become RGB uint8.
 
+    Frames in memory: an array `[T, H, W, 3]` uint8 RGB, a list of arrays `[H, W, 3]`, a Pillow
+    image or a list of them. They are not copied. A generator is read to its end and all its frames
+    are held in memory; for frames that never end see `ivs_jax.StreamPredictor`. A video that is
+    open already is given back as it is.
+
     Opening reads headers of images, and for video files every packet but decodes the first frame
     only (see `stream.py`). Raises VideoError that names the file and frame for: missing path,
-    unknown kind of file, no frames, unreadable or truncated file, frames of different sizes.
+    unknown kind of file, no frames, unreadable or truncated file, frames of different sizes, arrays
+    of another type or shape.
+
+    >>> from ivs_jax import open_video
+    >>> video = open_video("clip.mp4")
+    >>> len(video), video.size, video[0].shape
+    (8, (96, 160), (96, 160, 3))
+    >>> len(open_video(frame[:, ::-1] for frame in video))  # frames from anywhere, here mirrored
+    8
     """
-    path = Path(path)
+    if isinstance(video, Video):
+        return video
+    if isinstance(video, str | os.PathLike):
+        path = Path(video)
+        return Video(path, _source(path), cache_frames=cache_frames)
+    return Video(Path("frames in memory"), ArrayFrames(video), cache_frames=cache_frames)
+
+
+def _source(path: Path) -> Source:
+    """Where the frames of a file or folder come from."""
     suffix = path.suffix.lower()
-    source: Source
     if path.is_dir():
-        source = ImageFrames(list_images(path))
-    elif not path.exists():
+        return ImageFrames(list_images(path))
+    if not path.exists():
         raise VideoError(f"{path}: no such file or folder")
-    elif suffix in IMAGE_SUFFIXES:
-        source = ImageFrames([path])
-    elif suffix in VIDEO_SUFFIXES:
-        source = StreamFrames(path)
-    else:
-        expected = " ".join(VIDEO_SUFFIXES + IMAGE_SUFFIXES)
-        raise VideoError(
-            f"{path}: unsupported kind {suffix or 'without suffix'!r}, expected a "
-            f"folder of images or one of {expected}"
-        )
-    return Video(path, source, cache_frames=cache_frames)
+    if suffix in IMAGE_SUFFIXES:
+        return ImageFrames([path])
+    if suffix in VIDEO_SUFFIXES:
+        return StreamFrames(path)
+    expected = " ".join(VIDEO_SUFFIXES + IMAGE_SUFFIXES)
+    raise VideoError(
+        f"{path}: unsupported kind {suffix or 'without suffix'!r}, expected a "
+        f"folder of images or one of {expected}"
+    )

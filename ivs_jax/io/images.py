@@ -43,8 +43,8 @@ class ImageFrames:
             size = _header_size(file, i)
             if size != self.size:
                 raise VideoError(
-                    f"{file}: frame {i} is {_wh(size)}, but {files[0].name} is {_wh(self.size)}; "
-                    "all frames must have the same size"
+                    f"{file}: frame {i} is {in_words(size)}, but {files[0].name} is "
+                    f"{in_words(self.size)}; all frames must have the same size"
                 )
 
     def __len__(self) -> int:
@@ -56,8 +56,8 @@ class ImageFrames:
         image = _read_rgb(self._files[frame], frame)
         if image.shape[:2] != self.size:
             raise VideoError(
-                f"{self._files[frame]}: frame {frame} is now {_wh(image.shape[:2])}, was "
-                f"{_wh(self.size)} when the video was opened"
+                f"{self._files[frame]}: frame {frame} is now {in_words(image.shape[:2])}, was "
+                f"{in_words(self.size)} when the video was opened"
             )
         return {frame: image}
 
@@ -100,22 +100,31 @@ def to_rgb(image: Image.Image) -> np.ndarray:
     return np.array(image.convert("RGB"))
 
 
+def oriented_rgb(image: Image.Image) -> np.ndarray:
+    """uint8 `[H, W, 3]` after EXIF orientation."""
+    turn = _TURNS.get(_orientation(image))
+    image.load()
+    return to_rgb(image if turn is None else image.transpose(turn))
+
+
+def oriented_size(image: Image.Image) -> tuple[int, int]:
+    """`(H, W)` after EXIF orientation; decodes nothing."""
+    width, height = image.size
+    return (width, height) if _orientation(image) in _SWAPPED else (height, width)
+
+
 def _header_size(file: Path, frame: int) -> tuple[int, int]:
     try:
         with Image.open(file) as image:
-            width, height = image.size
-            turned = _orientation(image) in _SWAPPED
+            return oriented_size(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise VideoError(f"{file}: frame {frame} is not a readable image ({error})") from error
-    return (width, height) if turned else (height, width)
 
 
 def _read_rgb(file: Path, frame: int) -> np.ndarray:
     try:
         with Image.open(file) as image:
-            turn = _TURNS.get(_orientation(image))
-            image.load()
-            return to_rgb(image if turn is None else image.transpose(turn))
+            return oriented_rgb(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise VideoError(f"{file}: frame {frame} cannot be decoded ({error})") from error
 
@@ -127,5 +136,6 @@ def _orientation(image: Image.Image) -> int:
     return int(image.getexif().get(_ORIENTATION, 1))
 
 
-def _wh(size: tuple[int, ...]) -> str:
+def in_words(size: tuple[int, ...]) -> str:
+    """`(H, W)` in words."""
     return f"{size[1]}x{size[0]} (width x height)"

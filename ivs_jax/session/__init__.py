@@ -1,6 +1,15 @@
 """A session: a pure state and the one verb that changes it."""
 
-from ivs_jax.session.engine import Engine, Frames, Interactor, Propagator, Still
+from ivs_jax.session.engine import (
+    Engine,
+    Frames,
+    ImageEncoder,
+    Interactor,
+    Propagator,
+    Still,
+    Stream,
+    StreamPropagator,
+)
 from ivs_jax.session.save import load, replay, save
 from ivs_jax.session.state import FrameMasks, Mark, Scene, State, Statistics, start
 from ivs_jax.session.step import step
@@ -9,6 +18,7 @@ __all__ = [
     "Engine",
     "FrameMasks",
     "Frames",
+    "ImageEncoder",
     "Interactor",
     "Mark",
     "Propagator",
@@ -16,6 +26,8 @@ __all__ = [
     "State",
     "Statistics",
     "Still",
+    "Stream",
+    "StreamPropagator",
     "load",
     "replay",
     "save",

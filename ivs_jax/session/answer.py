@@ -53,6 +53,7 @@ def answer(
     previous: Array,
     clicks: Clicks,
     start: Any = None,
+    features: Any = None,
     *,
     dtype: Any = jnp.float32,
 ) -> Answer:
@@ -68,18 +69,20 @@ def answer(
       clicks: in pixels of the window.
       start: where refinement starts, the `x` of an earlier answer; None starts at 0. (What a `scan`
         carries at first: zeros like `jax.eval_shape` of an answer says.)
+      features: what `encode` made of the same window; None encodes it here.
       dtype: that the network computes in, e.g. bfloat16; `variables` should be of it too. What is
         optimised, logits and energies stay float32.
     """
     size, flip = (window.shape[0], window.shape[1]), net.config.flip
 
     def encoded(image: Array) -> Any:
-        return net.apply(variables, copies(image.astype(dtype), flip=flip), method="encode")
+        return encode(net, variables, image, dtype=dtype)
 
     def maps_of(clicks: Clicks) -> Array:
         return encode_clicks(clicks, size, net.config.maps, net.config.radius)
 
-    features, before = encoded(window), copies(previous.astype(dtype), flip=flip)
+    features = encoded(window) if features is None else features
+    before = copies(previous.astype(dtype), flip=flip)
 
     def logits_of(features: Any, maps: Array) -> Array:
         given = (variables, features, copies(maps.astype(dtype), flip=flip), before)
@@ -116,6 +119,12 @@ def answer(
         solution = refine_features(head, tapped.x, targets, **options)
     logits = joined(solution.aux)
     return Answer(logits, solution.evaluations, solution.energy, solution.status, solution.x)
+
+
+def encode(net: Any, variables: Any, window: Array, *, dtype: Any = jnp.float32) -> Any:
+    """Features of a window `[S, S, 3]` in [0, 1] that do not depend on clicks; pure."""
+    images = copies(window.astype(dtype), flip=net.config.flip)
+    return net.apply(variables, images, method="encode")
 
 
 def copies(x: Array, *, flip: bool) -> Array:

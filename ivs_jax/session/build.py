@@ -47,6 +47,11 @@ def load_engine(
     Networks are loaded and compiled once a process, whatever the number of videos. Raises
     ValueError for an unknown name, a model without a role, unusable weights, or a weights file that
     nothing uses.
+
+    >>> from ivs_jax import load_engine, open_video
+    >>> engine = load_engine(open_video("clip.mp4"), refine="f-BRS-B")
+    >>> len(engine.video)
+    8
     """
     names = network_names(model, interaction, propagation)
     given = _paths(weights)

@@ -16,15 +16,25 @@ import jax.numpy as jnp
 import numpy as np
 
 from ivs_jax.cache import CompileClock
-from ivs_jax.interaction.zoom import into_window, touches_border, widened, zoom_window
+from ivs_jax.interaction.zoom import (
+    into_window,
+    touches_border,
+    whole_window,
+    widened,
+    zoom_window,
+)
 from ivs_jax.ops.padding import pad_below, padded_sides
 from ivs_jax.refine.config import RefineConfig, config_for, interactive_settings
 from ivs_jax.refine.solution import FAILED
-from ivs_jax.session.answer import Answer, answer
+from ivs_jax.session.answer import Answer, answer, encode
+from ivs_jax.session.recent import Recent
 from ivs_jax.session.window import WIDENINGS, cut_window, paste_window
 from ivs_jax.types import OBJECT, PADDING, Clicks, Interaction
 
 FRAME_MULTIPLE = 128
+WINDOWS = 4  # of an encoded image whose features are kept
+
+Encoded = Recent[Any]  # features of the last windows of one image
 
 
 class Carried(NamedTuple):
@@ -80,6 +90,7 @@ class ClickInteractor:
         side = net.config.input_size
         self._cut = jax.jit(partial(cut_window, side=side))
         self.answer: Callable[..., Answer] = partial(answer, net, config, dtype=dtype)
+        self._encode = jax.jit(partial(encode, net, dtype=dtype))
         self._solve = jax.jit(self.answer)
         self._paste = jax.jit(paste_window, static_argnums=2)
 
@@ -90,9 +101,18 @@ class ClickInteractor:
         previous: np.ndarray | None,
         *,
         scribbles: np.ndarray | None = None,
+        encoded: Encoded | None = None,
     ) -> Interaction:
-        """See `session.engine.Interactor`; of strokes the network sees their clicks alone."""
-        return self.predict_from(image, clicks, previous, None)[0]
+        """See `session.engine.ImageEncoder`; of strokes the network sees their clicks alone."""
+        return self.predict_from(image, clicks, previous, None, encoded)[0]
+
+    def encode(self, image: np.ndarray) -> Encoded:
+        """See `session.engine.ImageEncoder`: begins with the window of a first click."""
+        encoded, size = Encoded(WINDOWS), (image.shape[0], image.shape[1])
+        box, sides = whole_window(size), padded_sides(*size, FRAME_MULTIPLE)
+        window, _ = self._cut(pad_below(image, sides), _padded_mask(None, sides), box)
+        self._features(encoded, box, window)
+        return encoded
 
     def predict_from(
         self,
@@ -100,6 +120,7 @@ class ClickInteractor:
         clicks: Clicks,
         previous: np.ndarray | None,
         carried: Carried | None,
+        encoded: Encoded | None = None,
     ) -> tuple[Interaction, Carried]:
         """`predict`, with refinement started where an earlier click ended; None starts at 0.
 
@@ -114,7 +135,9 @@ class ClickInteractor:
         evaluations = 0
         for attempt in range(WIDENINGS + 1):
             start = self._start(carried, box)
-            found, probability, spent = self._predict_in(image, clicks, previous, box, start)
+            found, probability, spent = self._predict_in(
+                image, clicks, previous, box, start, encoded
+            )
             self._check_finite(found)
             seconds = {phase: seconds[phase] + spent[phase] for phase in seconds}
             evaluations += int(found.evaluations)
@@ -148,6 +171,7 @@ class ClickInteractor:
         previous: np.ndarray | None,
         box: np.ndarray,
         start: Any,
+        encoded: Encoded | None,
     ) -> tuple[Answer, np.ndarray, dict[str, float]]:
         """One prediction in the window `box`: answer, probability `[H, W]`, seconds by phase."""
         size = (image.shape[0], image.shape[1])
@@ -155,10 +179,11 @@ class ClickInteractor:
         with CompileClock() as clock:
             began = time.perf_counter()
             window, before = self._cut(pad_below(image, sides), _padded_mask(previous, sides), box)
-            window.block_until_ready()
+            features = self._features(encoded, box, window)
+            jax.block_until_ready((window, features))
             cut, compiled_cut = time.perf_counter(), clock.seconds
             inside = into_window(clicks, box, side)
-            found = self._solve(self.variables, window, before, inside, start)
+            found = self._solve(self.variables, window, before, inside, start, features)
             found.logits.block_until_ready()
             solved, compiled_solve = time.perf_counter(), clock.seconds - compiled_cut
             probability = np.asarray(self._paste(found.logits, box, sides))[: size[0], : size[1]]
@@ -167,6 +192,12 @@ class ClickInteractor:
         refine = solved - cut - compiled_solve
         seconds = {"compile": clock.seconds, "encode": max(0.0, rest), "refine": max(0.0, refine)}
         return found, probability, seconds
+
+    def _features(self, encoded: Encoded | None, box: np.ndarray, window: Any) -> Any:
+        """What is kept of the window `box`; None where the network has to encode it anew."""
+        if encoded is None or (self.config is not None and self.config.variable == "rgb"):
+            return None  # RGB-BRS changes the image itself
+        return encoded.get([box], lambda: self._encode(self.variables, window))
 
 
 def agreement(probability: np.ndarray, clicks: Clicks, *, threshold: float) -> np.ndarray:

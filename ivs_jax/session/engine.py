@@ -1,12 +1,12 @@
-"""What a session needs from networks and video: three protocols and the record that joins them.
+"""What a session needs from networks and video: protocols and the record that joins them.
 
 Tests put plain NumPy objects here; `session.click` and `session.propagate` put networks.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -74,6 +74,33 @@ class Interactor(Protocol):
         ...
 
 
+@runtime_checkable
+class ImageEncoder(Interactor, Protocol):
+    """An interactor that can encode an image once for many predictions on it.
+
+    Not every interactor has this door; whoever predicts one image again and again asks for it.
+    """
+
+    def encode(self, image: np.ndarray) -> Any:
+        """Encodes `image` `[H, W, 3]` uint8, for `predict(image, ..., encoded=...)`."""
+        ...
+
+    def predict(
+        self,
+        image: np.ndarray,
+        clicks: Clicks,
+        previous: np.ndarray | None,
+        *,
+        scribbles: np.ndarray | None = None,
+        encoded: Any = None,
+    ) -> Interaction:
+        """As `Interactor.predict`. `encoded` is what `encode` gave for the same image.
+
+        The parts of the image that it does not cover yet are encoded and kept in it.
+        """
+        ...
+
+
 class Propagator(Protocol):
     """Masks of some frames -> masks of other frames."""
 
@@ -106,6 +133,47 @@ class Propagator(Protocol):
           (frame, probabilities `[H, W, K + 1]` float32, background first, then `objects`) for
           every one of `frames` in order, annotated ones too. Closing the generator cancels.
         """
+        ...
+
+
+class Stream(Protocol):
+    """What is carried from frame to frame of a video without an end. It never changes itself."""
+
+    @property
+    def objects(self) -> tuple[int, ...]:
+        """Ids that were annotated so far, in order of probabilities."""
+        ...
+
+    def step(
+        self, image: np.ndarray, annotation: Annotation | None = None
+    ) -> tuple["Stream", np.ndarray]:
+        """Segments the next frame.
+
+        Args:
+          image: `[H, W, 3]` uint8.
+          annotation: what the user fixed on it; new ids are added.
+
+        Returns:
+          what is carried on, and probabilities `[H, W, K + 1]` float32, background first, then its
+          `objects`. Annotated objects are as annotated.
+        """
+        ...
+
+    def without(self, objects: Collection[int]) -> "Stream":
+        """The same without some objects."""
+        ...
+
+    def annotated_only(self) -> "Stream":
+        """The same with a memory of annotated frames and no others."""
+        ...
+
+
+@runtime_checkable
+class StreamPropagator(Propagator, Protocol):
+    """A propagator that can also follow a stream; not every one has this door."""
+
+    def stream(self, size: tuple[int, int]) -> Stream:
+        """The beginning of a stream of frames of `size` (H, W)."""
         ...
 
 

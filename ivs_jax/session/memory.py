@@ -6,10 +6,12 @@ recent past and everything that was annotated. STM's also holds the frame before
 in slot 0. The memory of STM-Interactive holds what the user annotated and nothing else.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 PREVIOUS = 0
@@ -70,9 +72,23 @@ def annotated_slots(capacity: int, *, previous: bool = True, annotated_only: boo
 
 
 def keep_annotated(memory: Memory, key: Array, value: Array, known: Array, number: Array) -> Memory:
-    """Adds an annotated frame for good; `known` `[K]` says which objects were annotated on it."""
-    memory = _write(memory, memory.ring, key, value, known, number)
-    return memory._replace(ring=memory.ring + 1)
+    """Adds an annotated frame for good; `known` `[K]` says which objects were annotated on it.
+
+    It takes the first slot of the ring. The frame that was there moves to where the ring would have
+    written next, so that only the oldest goes.
+    """
+    slot, free = memory.ring, _next_of_ring(memory)
+    moved = memory.keys[:, slot], memory.values[:, slot], memory.valid[:, slot], memory.number[slot]
+    memory = _write(memory, free, *moved)
+    memory = _write(memory, slot, key, value, known, number)
+    return memory._replace(ring=slot + 1, written=free - slot)
+
+
+def replace_annotated(
+    memory: Memory, slot: Array, key: Array, value: Array, known: Array, number: Array
+) -> Memory:
+    """Puts an annotated frame in the place of the one in `slot`."""
+    return _write(memory, slot, key, value, known, number)
 
 
 def remember(
@@ -92,6 +108,22 @@ def keep_segmented(memory: Memory, key: Array, value: Array, known: Array, numbe
     """Adds the frame just segmented to the ring, of a memory without a slot for the previous."""
     memory = _write(memory, _next_of_ring(memory), key, value, known, number)
     return memory._replace(written=memory.written + 1)
+
+
+def of_objects(
+    memory: Memory, slots: Sequence[int], count: int, *, shared_key: bool = False
+) -> Memory:
+    """The memory of the objects in `slots`, then of objects that it does not know, `count` in all.
+
+    `shared_key` as for `empty_memory`.
+    """
+
+    def moved(x: Array) -> Array:
+        rows = x[np.array(slots, int)]
+        return jnp.pad(rows, ((0, count - len(slots)), *[(0, 0)] * (x.ndim - 1)))
+
+    keys = memory.keys if shared_key else moved(memory.keys)
+    return memory._replace(keys=keys, values=moved(memory.values), valid=moved(memory.valid))
 
 
 def _next_of_ring(memory: Memory) -> Array:

@@ -28,6 +28,7 @@ from ivs_jax.session.memory import (
     remember,
 )
 from ivs_jax.session.recent import Recent
+from ivs_jax.session.stream import Carried, STMStream
 from ivs_jax.types import Annotation
 
 CHUNK = 8
@@ -44,7 +45,7 @@ class STMPropagator:
     """
 
     def __init__(self, net: STM, variables: Any):
-        self._net, self._variables = net, jax.device_put(variables)
+        self.config, self._variables = net.config, jax.device_put(variables)
         self._memorise = jax.jit(partial(_memorise, net))
         self._keep = jax.jit(keep_annotated)
         self._found = Recent[tuple[Array, Array]](REMEMBERED)
@@ -62,17 +63,22 @@ class STMPropagator:
         previous: Mapping[int, np.ndarray] | None = None,
     ) -> Iterator[tuple[int, np.ndarray]]:
         """See `session.engine.Propagator`."""
-        view = self._view(video.size, objects)
+        view = self.view(video.size, objects)
         ahead = frames[0] > start
         memory = self._first_memory(video, annotations, start, view, ahead=ahead)
-        carried = memory, view.known(annotations[start])[0]
+        carried: Carried = memory, jnp.asarray(view.known(annotations[start])[0])
         for numbers, chunk in read_chunks(video, annotations, frames, view, CHUNK):
-            carried, small = self._run(self._variables, carried, chunk)
+            carried, small = self.advance(carried, chunk)
             for i, frame in enumerate(numbers):
-                yield frame, np.asarray(self._enlarge(small, i, video.size, len(objects)))
+                yield frame, self.enlarged(small, i, video.size, len(objects))
 
-    def _view(self, size: tuple[int, int], objects: tuple[int, ...]) -> View:
-        small = working_size(size, self._net.config)
+    def stream(self, size: tuple[int, int]) -> STMStream:
+        """See `session.engine.StreamPropagator`."""
+        return STMStream(self, size)
+
+    def view(self, size: tuple[int, int], objects: tuple[int, ...]) -> View:
+        """How the network sees frames of `size` (H, W)."""
+        small = working_size(size, self.config)
         bucket = object_bucket(len(objects))
         return View(small, objects, bucket, lambda x: shrink(x, small), lambda x: _soft(x, small))
 
@@ -85,9 +91,27 @@ class STMPropagator:
         *,
         ahead: bool,
     ) -> Memory:
-        config = self._net.config
+        memory = self.empty(view)
+        nearest = sorted(annotations, key=lambda frame: abs(frame - start))
+        for frame in nearest[: self.slots]:
+            number = frame - start if ahead else start - frame
+            encoded = self.memorise(video[frame], annotations[frame], view)
+            memory = self._keep(memory, *encoded, np.int32(number))
+        return memory
+
+    @property
+    def slots(self) -> int:
+        """How many annotated frames the memory holds."""
+        config = self.config
+        return annotated_slots(
+            config.capacity, previous=config.keeps_previous, annotated_only=config.annotated_only
+        )
+
+    def empty(self, view: View) -> Memory:
+        """Memory without frames for the objects of `view`."""
+        config = self.config
         height, width = padded_sides(*view.size, STRIDE)
-        memory = empty_memory(
+        return empty_memory(
             view.bucket,
             config.capacity,
             (height // STRIDE, width // STRIDE),
@@ -95,18 +119,25 @@ class STMPropagator:
             shared_key=config.shared_key,
             previous=config.keeps_previous,
         )
-        nearest = sorted(annotations, key=lambda frame: abs(frame - start))
-        slots = annotated_slots(
-            config.capacity, previous=config.keeps_previous, annotated_only=config.annotated_only
-        )
-        for frame in nearest[:slots]:
-            masks, known = view.known(annotations[frame])
-            inputs = [view.image(video[frame]), masks]
-            if config.scribbles:
-                inputs.append(_strokes(annotations[frame], view))
-            number = frame - start if ahead else start - frame
-            memory = self._keep(memory, *self._of(*inputs), known, np.int32(number))
-        return memory
+
+    def memorise(
+        self, image: np.ndarray, annotation: Annotation, view: View
+    ) -> tuple[Array, Array, np.ndarray]:
+        """Key and value of an annotated frame, and the objects that it knows, `[K]` bool."""
+        masks, known = view.known(annotation)
+        inputs = [view.image(image), masks]
+        if self.config.scribbles:
+            inputs.append(_strokes(annotation, view))
+        return (*self._of(*inputs), known)
+
+    def advance(self, carried: Carried, chunk: Chunk) -> tuple[Carried, Array]:
+        """Segments a chunk of any length; masks `[C, K, h, w]`. Each length is compiled once."""
+        found: tuple[Carried, Array] = self._run(self._variables, carried, chunk)
+        return found
+
+    def enlarged(self, masks: Array, index: int, size: tuple[int, int], count: int) -> np.ndarray:
+        """Probabilities `[H, W, count + 1]` of frame `index` of a chunk, background first."""
+        return np.asarray(self._enlarge(masks, index, size, count))
 
     def _of(self, *inputs: np.ndarray) -> tuple[Array, Array]:
         """Key and value of an annotated frame."""
@@ -161,9 +192,6 @@ def _memorise(
     drawn = None if strokes is None else _padded(strokes)
     encoded: Any = net.apply(variables, _frame(image), _padded(masks), drawn, method="memorise")
     return encoded[0][0], encoded[1][0]
-
-
-Carried = tuple[Memory, Array]  # and the masks of the frame before, `[K, h, w]`
 
 
 def _run_chunk(net: STM, variables: Any, carried: Carried, chunk: Chunk) -> tuple[Carried, Array]:

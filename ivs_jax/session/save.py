@@ -18,7 +18,12 @@ VERSION = 1
 
 
 def save(state: State, path: Path | str) -> None:
-    """Writes the session atomically: the old file stays whole until the new one is."""
+    """Writes the session atomically: the old file stays whole until the new one is.
+
+    >>> from ivs_jax import Click, save, step
+    >>> state = step(state, Click(frame=0, object=1, x=28, y=12))
+    >>> save(state, "session.json")  # the list of events as JSON
+    """
     record = {
         "format": FORMAT,
         "version": VERSION,
@@ -42,6 +47,13 @@ def load(
 
     Raises:
       ValueError: not a whole session file, or made with another video or other networks.
+
+    >>> from ivs_jax import Click, load, load_engine, open_video, save, step
+    >>> state = step(state, Click(frame=0, object=1, x=28, y=12))
+    >>> save(state, "session.json")
+    >>> engine = load_engine(open_video("clip.mp4"))
+    >>> load("session.json", engine) == state
+    True
     """
     record = _read(Path(path))
     here = {**_shape(engine), "engine": engine.name}
@@ -68,7 +80,15 @@ def replay(
     *,
     progress: Callable[[int, int, int], None] | None = None,
 ) -> State:
-    """The state to which these events lead; changes that can never come back are not computed."""
+    """The state to which these events lead; changes that can never come back are not computed.
+
+    >>> from ivs_jax import Click, Propagate, replay
+    >>> state = replay([Click(frame=0, object=1, x=28, y=12), Propagate(limit=2)], engine)
+    >>> sorted(state.scene.frames)
+    [0, 1, 2]
+    >>> replay(state.events, engine) == state
+    True
+    """
     done, undone = reachable(events)
     state = start(engine)
     for event in (*done, *undone):

@@ -182,5 +182,11 @@ class State:
 
 
 def start(engine: Engine) -> State:
-    """The state before anything was done."""
+    """The state before anything was done.
+
+    >>> from ivs_jax import load_engine, open_video, start
+    >>> state = start(load_engine(open_video("clip.mp4")))
+    >>> state.objects
+    ()
+    """
     return State(engine)

@@ -46,6 +46,17 @@ def step(
 
     Raises:
       ValueError: the event does not fit the video or the state.
+
+    >>> from ivs_jax import Click, Propagate, start, step
+    >>> before = start(engine)
+    >>> after = step(before, Click(frame=0, object=1, x=28, y=12))
+    >>> before.objects, after.objects  # a state never changes
+    ((), (1,))
+    >>> def report(done, total, frame):
+    ...     print(f"{done} of {total}: frame {frame}")
+    >>> after = step(after, Propagate(limit=2), progress=report)
+    1 of 2: frame 1
+    2 of 2: frame 2
     """
     match event:
         case Click():

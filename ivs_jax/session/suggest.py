@@ -21,6 +21,12 @@ def suggest(state: State, count: int) -> list[int]:
     Propagated frames that the user did not mark and that are at least `APART` frames from every
     marked and every other suggested one; in a short video fewer, a tenth of it. Of equally good
     ones the first. Raises ValueError for a count below 1.
+
+    >>> from ivs_jax import Click, Propagate, step, suggest
+    >>> state = step(state, Click(frame=0, object=1, x=28, y=12))
+    >>> state = step(state, Propagate())
+    >>> len(suggest(state, count=3))
+    3
     """
     if count < 1:
         raise ValueError(f"number of frames to suggest must be at least 1, got {count}")

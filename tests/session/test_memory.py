@@ -10,7 +10,9 @@ from ivs_jax.session.memory import (
     empty_memory,
     keep_annotated,
     keep_segmented,
+    of_objects,
     remember,
+    replace_annotated,
 )
 
 CAPACITY, EVERY = 6, 5
@@ -101,3 +103,42 @@ def test_a_frame_counts_only_for_the_objects_known_there():
     memory = remember(memory, *frame(8), jnp.array([False, True]), 8, jnp.bool_(False))
     assert held(memory, 0) == [7] and held(memory, 1) == [8]
     np.testing.assert_array_equal(memory.keys[1, PREVIOUS], frame(8)[0][1])
+
+
+@pytest.mark.parametrize("before", [0, 7, 14, 34])
+def test_a_frame_annotated_on_the_way_costs_the_oldest_at_most(before):
+    yes = jnp.ones(2, bool)
+    memory = keep_annotated(empty_memory(2, CAPACITY, (1, 2), (3, 4)), *frame(0), yes, 0)
+    for t in range(1, before + 1):
+        memory = remember(memory, *frame(t), yes, t, jnp.bool_(t % EVERY == 0))
+    had = held(memory)
+    memory = keep_annotated(memory, *frame(1000), yes, 1000)
+    ring = [t for t in had if t and t % EVERY == 0][-(CAPACITY - 3) :]  # with room for one less
+    assert [t for t in held(memory) if t and t % EVERY == 0 and t != 1000] == ring
+    assert {0, 1000} <= set(held(memory))
+    for t in range(before + 1, before + 30):
+        memory = remember(memory, *frame(t), yes, t, jnp.bool_(t % EVERY == 0))
+        assert {0, 1000} <= set(held(memory)), t
+    assert held(memory) == plain([0, 1000], before + 29)
+
+
+def test_an_annotated_frame_can_take_the_place_of_another():
+    yes = jnp.ones(2, bool)
+    memory = empty_memory(2, CAPACITY, (1, 2), (3, 4))
+    for number in (1000, 1001):
+        memory = keep_annotated(memory, *frame(number), yes, number)
+    memory = replace_annotated(memory, jnp.int32(PREVIOUS + 1), *frame(7), yes, 7)
+    assert held(memory) == [7, 1001]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_objects_are_chosen_and_added(shared):
+    memory = empty_memory(2, CAPACITY, (1, 2), (3, 4), shared_key=shared)
+    key, value = frame(5)
+    known = jnp.array([True, False])
+    memory = keep_annotated(memory, key[:1] if shared else key, value, known, 5)
+    found = of_objects(memory, [1, 0], 4, shared_key=shared)
+    assert found.values.shape[0] == found.valid.shape[0] == 4
+    assert found.keys.shape[0] == (1 if shared else 4)
+    assert np.asarray(found.valid).sum(1).tolist() == [0, 1, 0, 0]
+    assert of_objects(found, [1], 1, shared_key=shared).valid.sum() == 1

@@ -26,7 +26,7 @@ class Drawn:
     """Folder for report.json and report.md."""
 
     def run(self) -> int:
-        from ivs_jax.api.prompts import default_loader
+        from ivs_jax.api.loader import default_loader
         from ivs_jax.cache import enable_compilation_cache
         from ivs_jax.cli.show import progress_bar
         from ivs_jax.evaluation.drawn import drawn_markdown, drawn_scores

@@ -53,7 +53,7 @@ class Videos:
 
     def loader(self) -> "Callable[[Path], Engine]":
         """Folder of frames -> engine with the networks asked for."""
-        from ivs_jax.api.prompts import default_loader
+        from ivs_jax.api.loader import default_loader
         from ivs_jax.io import open_video
 
         load = default_loader()

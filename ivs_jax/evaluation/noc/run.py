@@ -42,6 +42,16 @@ def run_noc(
     Objects that cannot be measured (no object in the mask, sizes that differ, unreadable files,
     input that the interactor rejects with ValueError) are listed in `skipped`, in no mean.
     Raises ValueError when nothing could be measured, or for an `out` of another configuration.
+
+    >>> from ivs_jax.evaluation.noc import NocRule, run_noc
+    >>> from ivs_jax.session.build import load_interactor
+    >>> image = np.asarray(Image.open("image.png"))
+    >>> mask = np.zeros((96, 160), bool)
+    >>> mask[4:28, 16:40] = True
+    >>> interactor = load_interactor("click-small", refine="f-BRS-B")
+    >>> report = run_noc([("square", image, mask, None)], interactor, NocRule(20))
+    >>> report.objects, sorted(report.noc)  # NoC@80, NoC@85 and NoC@90
+    (1, ['80', '85', '90'])
     """
     rule, outputs = rule or NocRule(), outputs or Outputs()
     if batch is not None and rule.replay is not None:

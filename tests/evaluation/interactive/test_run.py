@@ -332,7 +332,7 @@ def test_command_runs_and_compares(tmp_path, capsys, monkeypatch):
         asked.append(options)
         return Engine(video, PlainInteractor(), ShortSighted(), "plain")
 
-    monkeypatch.setattr("ivs_jax.api.prompts.default_loader", lambda: load)
+    monkeypatch.setattr("ivs_jax.api.loader.default_loader", lambda: load)
     monkeypatch.setenv("COLUMNS", "120")
     command = ["eval", "interactive", str(root), "--rounds", "2", "--propagation", "ipn-small"]
     assert main([*command, "--interaction", "ipn-small", "--time-limit", "0"]) == 0
