@@ -62,11 +62,17 @@ def load_engine(video, **options):
     return Engine(video, PlainInteractor(), PlainStreamPropagator(), "plain")
 
 
+class MeasuredInteractor(PlainInteractor):
+    """With what a NoC run asks of an interactor."""
+
+    name, refine, config, threshold, fingerprint = "plain", "NoBRS", None, 0.5, "plain"
+
+
 @pytest.mark.parametrize("name", PUBLIC)
 def test_the_examples_run(name, folder, monkeypatch):
     monkeypatch.chdir(folder)
     monkeypatch.setattr(build, "load_engine", load_engine)
-    monkeypatch.setattr(build, "load_interactor", lambda model, **options: PlainInteractor())
+    monkeypatch.setattr(build, "load_interactor", lambda model, **options: MeasuredInteractor())
     monkeypatch.setattr(ivs_jax, "load_engine", load_engine)
     engine = load_engine(ivs_jax.open_video("clip.mp4"))
     scope = {

@@ -43,13 +43,15 @@ def run_noc(
     input that the interactor rejects with ValueError) are listed in `skipped`, in no mean.
     Raises ValueError when nothing could be measured, or for an `out` of another configuration.
 
+    >>> from ivs_jax.evaluation.click_dataset import ClickSample
     >>> from ivs_jax.evaluation.noc import NocRule, run_noc
     >>> from ivs_jax.session.build import load_interactor
     >>> image = np.asarray(Image.open("image.png"))
     >>> mask = np.zeros((96, 160), bool)
     >>> mask[4:28, 16:40] = True
     >>> interactor = load_interactor("click-small", refine="f-BRS-B")
-    >>> report = run_noc([("square", image, mask, None)], interactor, NocRule(20))
+    >>> sample = ClickSample("square", image, mask, ignore=None)
+    >>> report = run_noc([sample], interactor, NocRule(max_clicks=20))
     >>> report.objects, sorted(report.noc)  # NoC@80, NoC@85 and NoC@90
     (1, ['80', '85', '90'])
     """
