@@ -1,4 +1,4 @@
-"""Turns a training run into a released weights file: its best checkpoint, and its curves.
+"""Turns a training run into a released weights file: a checkpoint, by default the best, and curves.
 
 python experiments/release.py runs/click_small ivs_jax/weights/released
 """
@@ -15,8 +15,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--step", type=int, help="of the checkpoint; default: the best one")
     args = parser.parse_args()
-    network, variables, step = run_variables(args.run)
+    network, variables, step = run_variables(args.run, args.step)
     path = weights_path(network, args.folder)
     save_weights(path, network, variables)
     if (args.run / "curves.png").exists():

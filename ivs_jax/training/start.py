@@ -25,18 +25,19 @@ def start_variables(path: Path, network: str) -> Tree:
     return variables
 
 
-def run_variables(folder: Path) -> tuple[str, Tree, int]:
-    """The network's name, its variables and the step of the best checkpoint of a run.
+def run_variables(folder: Path, step: int | None = None) -> tuple[str, Tree, int]:
+    """The network's name, its variables and the step of a checkpoint of a run.
 
-    The averaged parameters where the run keeps an average; without validation, the last
-    checkpoint. Raises ValueError naming the folder if it is of no run.
+    The averaged parameters where the run keeps an average. `step` is that of the checkpoint; None
+    takes the best one or, without validation, the last. Raises ValueError naming the folder if it
+    is of no run.
     """
     file = folder / "recipe.json"
     try:
         network = json.loads(file.read_text(encoding="utf-8"))["task"]["network"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{file}: no recipe of a run there ({type(error).__name__})") from error
-    step = best_step(folder / "checkpoints")
+    step = best_step(folder / "checkpoints") if step is None else step
     arrays, _ = read_checkpoint(folder / "checkpoints" / str(step))
     tree = traverse_util.unflatten_dict({tuple(k.split(".")): v for k, v in arrays.items()})
     params = tree.get("ema", tree["params"])
