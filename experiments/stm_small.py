@@ -6,6 +6,12 @@
 DATA holds stills/ (folders of images/ and masks/), clips/ (NAME/frames and NAME/masks), davis/ in
 DAVIS's layout and weights/ with the ImageNet MobileNetV1 arrays of Keras. `--from-released --steps
 20000` trains the shipped weights on.
+
+The shipped weights: encoder and keys of the first stm-small; 1,550 steps of the first two stages
+before the network had its last step at half the size, then 562 steps of `--steps 600` with it, 115
+minutes in all on one core of a two-core machine. On 6 held-out DAVIS-2016 training sequences: J
+0.819 and F 0.842 from the true first mask, J 0.765 and F 0.776 from three robot clicks. The loss
+was still falling.
 """
 
 from ivs_jax.data.augment import Colour

@@ -235,7 +235,7 @@ class STM(nn.Module):
         if self.config.shared_key:
             fine, coarse = read_masks(read, self.config.value)
             if self.config.previous:
-                before = self._previous(previous, fine.shape, (n, k))
+                before = self._previous(previous, fine, (n, k))
                 at_4 = average(before, COARSE)
                 parts.append(to_cells(at_4, STRIDE // COARSE))
                 coarse = jnp.concatenate([coarse, at_4], -1)
@@ -259,18 +259,16 @@ class STM(nn.Module):
             return jax.vmap(jax.vmap(attend, (None, None, 0, 0)))(query, keys[:, 0], values, valid)
         return jax.vmap(jax.vmap(attend, (None, 0, 0, 0)))(query, keys, values, valid)
 
-    def _previous(
-        self, masks: Array | None, fine: tuple[int, ...], objects: tuple[int, int]
-    ) -> Array:
+    def _previous(self, masks: Array | None, fine: Array, objects: tuple[int, int]) -> Array:
         """The masks of the frame before, `[N * K, H, W, E]`; 0 if not known.
 
-        `fine` is the shape of what was read at stride 2, `objects` (N, K).
+        `fine` is what was read at stride 2, `objects` (N, K).
         """
         n, k = objects
-        height, width = FINE * fine[1], FINE * fine[2]
+        height, width = FINE * fine.shape[1], FINE * fine.shape[2]
         if masks is None:
             masks = jnp.zeros((n, k, height, width))
-        return self._memory_inputs(masks, None).reshape(n * k, height, width, -1)
+        return self._memory_inputs(masks.astype(fine.dtype), None).reshape(n * k, height, width, -1)
 
     def example_inputs(self, side: int) -> tuple[Array, ...]:
         """Zeros for `__call__` that touch every parameter."""
