@@ -62,6 +62,12 @@ class PlainInteractor:
         return Interaction(p, 3, 0.5, satisfied, {"encode": 0.25, "refine": 0.5})
 
 
+class MeasuredInteractor(PlainInteractor):
+    """With what a NoC run asks of an interactor."""
+
+    name, refine, config, threshold, fingerprint = "plain", "NoBRS", None, 0.5, "plain"
+
+
 class PlainPropagator:
     """Nearest colour; counts the frames it was asked for and whether it was closed."""
 

@@ -20,7 +20,7 @@ from ivs_jax.interaction import Click, Scribble, Stroke
 from ivs_jax.interaction.davis_scribbles import write_scribbles
 from ivs_jax.io import VideoError, write_palette_png
 from ivs_jax.session import Engine
-from tests.plain_engine import PlainInteractor, PlainPropagator, PlainVideo
+from tests.plain_engine import MeasuredInteractor, PlainInteractor, PlainPropagator, PlainVideo
 
 VIDEO = PlainVideo()
 CLICK = ["--click", "0:1:6,3"]
@@ -51,7 +51,7 @@ def engines(monkeypatch):
         return Engine(video, PlainInteractor(), Propagator(build.trouble), str(options["refine"]))
 
     build.load_engine, build.asked = load_engine, asked
-    build.load_interactor = lambda model, **options: PlainInteractor()
+    build.load_interactor = lambda model, **options: MeasuredInteractor()
     monkeypatch.setitem(sys.modules, "ivs_jax.session.build", build)
     monkeypatch.setenv("COLUMNS", "120")
     return build

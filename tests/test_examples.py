@@ -15,7 +15,12 @@ import ivs_jax
 from ivs_jax.api import VideoState, box_clicks
 from ivs_jax.evaluation.noc import run_noc
 from ivs_jax.session import Engine, build
-from tests.plain_engine import PlainInteractor, PlainStreamPropagator, PlainVideo
+from tests.plain_engine import (
+    MeasuredInteractor,
+    PlainInteractor,
+    PlainStreamPropagator,
+    PlainVideo,
+)
 
 SCALE = 4
 PREDICTORS = (ivs_jax.ImagePredictor, ivs_jax.VideoPredictor, ivs_jax.StreamPredictor)
@@ -60,12 +65,6 @@ def folder(tmp_path_factory):
 @functools.wraps(build.load_engine)
 def load_engine(video, **options):
     return Engine(video, PlainInteractor(), PlainStreamPropagator(), "plain")
-
-
-class MeasuredInteractor(PlainInteractor):
-    """With what a NoC run asks of an interactor."""
-
-    name, refine, config, threshold, fingerprint = "plain", "NoBRS", None, 0.5, "plain"
 
 
 @pytest.mark.parametrize("name", PUBLIC)
