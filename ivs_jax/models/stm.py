@@ -168,7 +168,7 @@ class STM(nn.Module):
         _check("memorise", frame, masks)
         extra = self._memory_inputs(masks, scribbles)
         if self.config.shared_key:
-            return self.memorise_query(self.query(frame), masks)
+            return self._fused(self.query(frame), extra)
         n, k = masks.shape[:2]
         embedded = per_object(self.memory_encoder.embed(frame), k)
         encoded = self.memory_encoder(embedded, extra.reshape(n * k, *masks.shape[2:], -1))
@@ -177,9 +177,12 @@ class STM(nn.Module):
 
     def memorise_query(self, query: Query, masks: Array) -> tuple[Array, Array]:
         """`memorise` of a frame that `query` has encoded; of networks with `shared_key`."""
-        n, k = masks.shape[:2]
-        value = self.mask_value(self._memory_inputs(masks, None), query.r3, query.r4)
-        return query.key[:, None], value.reshape(n, k, *value.shape[1:])
+        return self._fused(query, self._memory_inputs(masks, None))
+
+    def _fused(self, query: Query, extra: Array) -> tuple[Array, Array]:
+        """The frame's key, and values of its features with the masks `extra` `[N, K, H, W, E]`."""
+        value = self.mask_value(extra, query.r3, query.r4)
+        return query.key[:, None], value.reshape(*extra.shape[:2], *value.shape[1:])
 
     def _memory_inputs(self, masks: Array, scribbles: Array | None) -> Array:
         """What the memory sees besides the frame, `[N, K, H, W, E]`."""

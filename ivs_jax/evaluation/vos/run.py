@@ -27,7 +27,7 @@ from ivs_jax.evaluation.vos.scores import (
 )
 from ivs_jax.interaction.events import Click, Mask, Propagate
 from ivs_jax.interaction.robot import next_click
-from ivs_jax.io import encode_rle
+from ivs_jax.io import encode_rle, open_video
 from ivs_jax.session import Engine, State, start, step
 from ivs_jax.types import Annotation
 
@@ -129,31 +129,12 @@ def _run_sequence(
     return state, SequenceScores(name, scores, len(video), seconds)
 
 
-class _Twice:
-    """A video of one frame, shown twice."""
-
-    path = "the first frame twice"
-
-    def __init__(self, frame: np.ndarray) -> None:
-        self._frame = frame
-
-    def __len__(self) -> int:
-        return 2
-
-    def __getitem__(self, index: int, /) -> np.ndarray:
-        return (self._frame, self._frame)[index]
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return self._frame.shape[0], self._frame.shape[1]
-
-
 def own_overlap(engine: Engine, labels: np.ndarray, objects: Sequence[int]) -> dict[int, float]:
     """IoU of the masks of frame 0 with those that the propagator gives for the same frame again.
 
     `labels` `[H, W]` uint8 are the ids of frame 0, `objects` those that count.
     """
-    video, ids = _Twice(engine.video[0]), tuple(objects)
+    video, ids = open_video([engine.video[0]] * 2), tuple(objects)
     known = {0: Annotation(labels, ids)}
     ((_, found),) = engine.propagator.propagate(video, known, ids, [1], start=0)
     answer = np.asarray((0, *ids))[np.argmax(found, -1)]
